@@ -1,0 +1,1 @@
+"""Generate task-based recommendation conversations with two LLMs."""

@@ -1,0 +1,1 @@
+"""Datasets built from journals: records, validation, tables; no network."""

@@ -1,0 +1,1 @@
+"""Turn-taking, stopping and flags of one conversation, with no I/O."""

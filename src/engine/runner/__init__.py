@@ -1,0 +1,1 @@
+"""Plan, scheduler and progress of a run."""

@@ -1,0 +1,1 @@
+"""Templates, scenarios and prompts: the pure text side of a job."""

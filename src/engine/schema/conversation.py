@@ -1,0 +1,45 @@
+"""A conversation is the transcript of a job: turns in order, and why it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The two sides. In a stored history the simulator's turns carry the role `user`."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class EndReason(StrEnum):
+    """Why a conversation ended; exactly one per conversation."""
+
+    GOODBYE = "goodbye"
+    MAX_ROUNDS = "max_rounds"
+    CONTEXT_FULL = "context_full"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One speaker's contribution. `content` is the utterance, unstripped, as it came.
+
+    `finish_reason` is the provider's word for why the reply ended (`stop`, `length`, ...).
+    """
+
+    role: Role
+    content: str
+    finish_reason: str = "stop"
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DebriefAnswer:
+    """One side's answer to a question asked after the conversation; not a turn of it."""
+
+    role: Role
+    question: str
+    answer: str
