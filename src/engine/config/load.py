@@ -1,0 +1,165 @@
+"""Reads a configuration file: YAML, safely, with file, line and a suggestion for each mistake."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from engine.config.settings import RunConfig
+from engine.errors import ConfigError
+
+_Location = tuple[str | int, ...]
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read `path` as a RunConfig.
+
+    Relative paths in the file are taken from its folder. Raises ConfigError with every mistake that
+    the file has, each with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file. `engine init DIR` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    return parse_config(text, source=str(path), folder=path.parent)
+
+
+def parse_config(text: str, *, source: str, folder: Path) -> RunConfig:
+    """As `load_config`, for text; `source` names it in messages."""
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            data = {} if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{source}{line}: not valid YAML: {problem}") from error
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ConfigError(f"{source}: not valid YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{source}, line 1: the file holds no `key: value` pairs at its top level.")
+    lines: dict[_Location, int] = {}
+    if node is not None:
+        _collect_lines(node, (), lines, source)
+    try:
+        config = RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_describe(error, lines, source)) from None
+    return _anchor(config, folder)
+
+
+def _collect_lines(node: yaml.Node, at: _Location, lines: dict[_Location, int], source: str) -> None:
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            line = key.start_mark.line + 1
+            if name in seen:
+                # YAML says nothing of it and the last one would win in silence.
+                raise ConfigError(f"{source}, line {line}: the key `{name}` stands twice; keep one.")
+            seen.add(name)
+            lines[(*at, name)] = line
+            _collect_lines(value, (*at, name), lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _collect_lines(value, (*at, index), lines, source)
+
+
+def _describe(error: ValidationError, lines: Mapping[_Location, int], source: str) -> str:
+    problems = []
+    for item in error.errors(include_url=False, include_context=False):
+        location = tuple(part for part in item["loc"] if part != "[key]")
+        line = _line_of(location, lines)
+        dotted = ".".join(str(part) for part in location) or "(the whole file)"
+        if item["type"] == "extra_forbidden" or (item["type"] == "literal_error" and "[key]" in item["loc"]):
+            problems.append(f"{source}, line {line}: unknown key `{dotted}`.{_suggestion(location)}")
+        elif item["type"] == "missing":
+            problems.append(f"{source}, line {line}: `{dotted}` is missing.")
+        else:
+            shown = "" if isinstance(item["input"], dict | list) else f" (it is {item['input']!r:.80})"
+            message = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{source}, line {line}: `{dotted}`{shown}: {message}")
+    return "\n".join(problems)
+
+
+def _line_of(location: _Location, lines: Mapping[_Location, int]) -> int:
+    for end in range(len(location), -1, -1):
+        if location[:end] in lines:
+            return lines[location[:end]]
+    return 1
+
+
+def _suggestion(location: _Location) -> str:
+    known = sorted(_known_keys(location[:-1]))
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if close:
+        return f" Did you mean `{close[0]}`?"
+    return f" Known here: {', '.join(known)}." if known else ""
+
+
+def _known_keys(location: _Location) -> set[str]:
+    """The keys that the section at `location` may hold, found by walking the settings' own types."""
+    model: type[BaseModel] = RunConfig
+    names = list(location)
+    while names:
+        name = str(names.pop(0))
+        if name not in model.model_fields:
+            return set()
+        inner = _section_type(model.model_fields[name].annotation)
+        if inner is None:
+            return _literal_keys(model.model_fields[name].annotation) if not names else set()
+        if "dict" in str(model.model_fields[name].annotation) or "tuple" in str(
+            model.model_fields[name].annotation
+        ):
+            if not names:
+                return _literal_keys(model.model_fields[name].annotation)
+            names.pop(0)
+        model = inner
+    return set(model.model_fields)
+
+
+def _section_type(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        found = _section_type(part)
+        if found is not None:
+            return found
+    return None
+
+
+def _literal_keys(annotation: object) -> set[str]:
+    arguments = cast(tuple[object, ...], getattr(annotation, "__args__", ()))
+    literals = getattr(arguments[0], "__args__", ()) if arguments else ()
+    return {str(value) for value in literals}
+
+
+def _anchor(config: RunConfig, folder: Path) -> RunConfig:
+    """Paths in a file mean the file's own folder, not wherever the command was typed."""
+    changes: dict[str, object] = {}
+    for name in ("templates", "profiles", "jobs"):
+        value = getattr(config, name)
+        if value is not None and not value.is_absolute():
+            changes[name] = folder / value
+    endpoints = {}
+    for name, endpoint in config.endpoints.items():
+        paths = {
+            key: folder / value
+            for key in ("key_file", "ca_file")
+            if (value := getattr(endpoint, key)) is not None and not value.is_absolute()
+        }
+        endpoints[name] = endpoint.model_copy(update=paths)
+    changes["endpoints"] = endpoints
+    return config.model_copy(update=changes)

@@ -1,0 +1,146 @@
+"""What a run can be told. One frozen value, built once and passed down.
+
+Every field that decides content is part of the run's identity (see `engine.config.identity`); the rest
+(URLs, keys, limits, concurrency, transport) may change between a start and a resume.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Language = Literal["en", "zh"]
+TransportKind = Literal["pyreqwest", "httpx"]
+StageName = Literal[
+    "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
+]
+
+
+class Settings(BaseModel):
+    """Base of every section: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class LimitSettings(Settings):
+    """What may be asked of an endpoint; null means no limit of that kind."""
+
+    requests_per_min: Annotated[int, Field(gt=0)] | None = None
+    tokens_per_min: Annotated[int, Field(gt=0)] | None = None
+    max_in_flight: Annotated[int, Field(gt=0)] | None = None
+
+
+class EndpointSettings(Settings):
+    """A base URL with a key and limits. `base_url` is everything before `/chat/completions`."""
+
+    base_url: str
+    key_env: str | None = None
+    key_file: Path | None = None
+    format: Literal["openai"] = "openai"
+    headers: dict[str, str] = {}
+    limits: LimitSettings = LimitSettings()
+    transport: TransportKind | None = None
+    ca_file: Path | None = None
+    proxy: str | None = None
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    call_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    cache_hint: bool = True
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is not a base URL: it starts with http:// or https://")
+        return value.rstrip("/").removesuffix("/chat/completions")
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> EndpointSettings:
+        if self.key_env and self.key_file:
+            raise ValueError("give key_env or key_file, not both")
+        return self
+
+
+class ModelSettings(Settings):
+    """Which model a stage asks, and how. `extra` is added to each request body as it is."""
+
+    endpoint: str = "default"
+    model: str
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.5
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] = 1024
+    stop: tuple[str, ...] = ()
+    send_seed: bool = True
+    extra: dict[str, object] = {}
+
+
+class DebriefQuestion(Settings):
+    """A question put to one side after the conversation; its answer is not a turn."""
+
+    side: Literal["user", "assistant"]
+    question: Annotated[str, Field(min_length=1)]
+
+
+class ConversationSettings(Settings):
+    """How a conversation is held; see docs/design.md, the dialogue message by message."""
+
+    setup: Literal["modern", "paper"] = "modern"
+    opener: Literal["user", "assistant"] = "user"
+    max_rounds: Annotated[int, Field(gt=0, le=1000)] = 10
+    end_check: Literal["strict", "paper"] = "strict"
+    assistant_prompt: bool = True
+    debrief: tuple[DebriefQuestion, ...] = ()
+
+
+class ValidationSettings(Settings):
+    """What happens after generation: with `drop` false every rule only flags (the paper's raw set)."""
+
+    enabled: bool = True
+    drop: bool = True
+
+
+class RehearsalSection(Settings):
+    """The embedded endpoint, used where no endpoint is named."""
+
+    defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.13
+    latency_s: Annotated[float, Field(ge=0)] = 0.0
+
+
+class RunConfig(Settings):
+    """Everything that a run is told."""
+
+    seed: int = 0
+    language: Language = "en"
+    tasks: tuple[str, ...] | None = None
+    templates: Path | None = None
+    profiles: Path | None = None
+    jobs: Path | None = None
+    repeat: Annotated[int, Field(gt=0)] = 1
+    limit: Annotated[int, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
+    transport: TransportKind = "pyreqwest"
+    endpoints: dict[str, EndpointSettings] = {}
+    stages: dict[StageName, ModelSettings] = {}
+    conversation: ConversationSettings = ConversationSettings()
+    validation: ValidationSettings = ValidationSettings()
+    rehearsal: RehearsalSection = RehearsalSection()
+    retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
+    unreachable_after_s: Annotated[float, Field(ge=0)] = 60.0
+    drain_s: Annotated[float, Field(ge=0)] = 60.0
+    runs_dir: Path = Path("runs")
+
+    @model_validator(mode="after")
+    def _stages_name_known_endpoints(self) -> RunConfig:
+        for stage, settings in self.stages.items():
+            if self.endpoints and settings.endpoint not in self.endpoints:
+                known = ", ".join(sorted(self.endpoints))
+                raise ValueError(
+                    f"stage {stage} names endpoint {settings.endpoint!r}; the configuration has: {known}"
+                )
+        return self
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """True where no endpoint is named, so that the embedded one answers."""
+        return not self.endpoints

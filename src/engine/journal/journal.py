@@ -1,0 +1,269 @@
+"""A run's journal, opened for work: one process at a time, rows numbered here, written by the writer.
+
+Sequence numbers are given when a row is queued, so that an outcome can name its calls without waiting
+for them. The rows of an unfinished item are found without an index: the low-water mark, kept on each
+outcome, says where the unfinished tail begins, and a resume scans only that tail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import TracebackType
+
+import apsw
+
+from engine.clock import Clock
+from engine.errors import CannotWrite, RunLocked
+from engine.journal.reader import Reader, damaged
+from engine.journal.rows import SCHEMA_VERSION, TABLES, CallKind, CallRow, OutcomeRow, checksum
+from engine.journal.writer import Statement, Writer, describe_write_error
+from engine.schema.call import CallKey, Usage
+
+JOURNAL_NAME = "journal.sqlite"
+LOCK_NAME = "run.lock"
+_PAGE_BYTES = 16384
+
+
+class Journal(AbstractAsyncContextManager["Journal"]):
+    """The journal of one run, held exclusively. Enter it to lock, open and scan; leave it to flush.
+
+    Raises RunLocked before the database is touched where another process holds the run.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._lock_file: int | None = None
+        self._unfinished: dict[tuple[str, str], list[int]] = {}
+        self._next_call = 1
+        self._next_outcome = 1
+        self.session = 0
+        self.reader: Reader
+        self._writer: Writer
+        self._connection: apsw.Connection
+
+    async def __aenter__(self) -> Journal:
+        self._lock()
+        try:
+            self._connection = _open_for_writing(self._folder / JOURNAL_NAME)
+            self.reader = Reader(self._folder / JOURNAL_NAME)
+            self._scan_tail()
+        except BaseException:
+            self._unlock()
+            raise
+        self._writer = Writer(self._connection, asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._writer.stop()
+        self.reader.close()
+        self._connection.close()
+        self._unlock()
+
+    def __repr__(self) -> str:
+        return (
+            f"Journal({self._folder.name}, {self._next_call - 1} calls, {len(self._unfinished)} unfinished)"
+        )
+
+    # --- what is known -----------------------------------------------------------------------------
+
+    def unfinished_items(self, stage: str) -> list[str]:
+        """Items that have calls but no outcome, in order of their first call."""
+        return [item for its_stage, item in self._unfinished if its_stage == stage]
+
+    def history(self, stage: str, item: str, *, retried: OutcomeRow | None = None) -> list[CallRow]:
+        """All call rows of an unfinished item, in order; of a finished one when it is taken up again."""
+        seqs = list(retried.calls) if retried is not None else []
+        seqs += self._unfinished.get((stage, item), [])
+        return self.reader.calls(seqs) if seqs else []
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    async def append_reply(
+        self,
+        key: CallKey,
+        *,
+        request_digest: bytes,
+        reply: bytes,
+        endpoint: str,
+        tries: int,
+        sent_at: float,
+        latency_s: float,
+        usage: Usage,
+    ) -> int:
+        """Write a paid reply and return its sequence number once it is on disk (P1)."""
+        row = CallRow(
+            self._take_seq(key), *key, CallKind.REPLY, request_digest, reply, endpoint, self.session, tries,
+            sent_at, latency_s, usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens,
+        )  # fmt: skip
+        await self._writer.append(row)
+        return row.seq
+
+    def note_failure(
+        self,
+        key: CallKey,
+        kind: CallKind,
+        *,
+        request_digest: bytes,
+        note: bytes,
+        endpoint: str,
+        tries: int,
+        sent_at: float,
+        latency_s: float,
+    ) -> None:
+        """Write a try that brought no reply, without waiting: nothing later depends on it."""
+        row = CallRow(
+            self._take_seq(key), *key, kind, request_digest, note, endpoint, self.session, tries,
+            sent_at, latency_s,
+        )  # fmt: skip
+        self._writer.append_unwaited(row)
+
+    async def append_outcome(
+        self, stage: str, item: str, *, result: str, note: str, rounds: int, calls: Iterable[int]
+    ) -> None:
+        """Write how an item ended, after all of its calls; returns once it is on disk."""
+        self._unfinished.pop((stage, item), None)
+        first_unfinished = next(iter(self._unfinished.values()), None)
+        low_water = first_unfinished[0] if first_unfinished else self._next_call
+        row = OutcomeRow(
+            self._next_outcome, stage, item, result, note, rounds, tuple(calls), self._next_call, low_water,
+            self._clock.wall(), self.session,
+        )  # fmt: skip
+        self._next_outcome += 1
+        await self._writer.append(row)
+
+    async def put_contents(self, kind: str, texts: Mapping[str, bytes]) -> None:
+        """Keep texts by name; a name that is there already keeps its text."""
+        futures = [
+            self._writer.append(
+                Statement(
+                    "INSERT OR IGNORE INTO contents VALUES (?,?,?,?)",
+                    (kind, name, body, checksum((kind, name, body))),
+                )
+            )
+            for name, body in texts.items()
+        ]
+        await _all(futures)
+
+    async def put_identity(self, stage: str, fields: Mapping[str, str]) -> None:
+        """Store the identity fields that are not stored yet."""
+        sql = "INSERT OR IGNORE INTO identity VALUES (?,?,?)"
+        await _all([self._writer.append(Statement(sql, (stage, *field))) for field in fields.items()])
+
+    async def put_meta(self, key: str, value: str) -> None:
+        """Set one named value of the run."""
+        await self._writer.append(Statement("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value)))
+
+    async def begin_session(self, *, concurrency: int, settings: str) -> int:
+        """Record that this process starts to work; its number marks all of its rows."""
+        sessions = self.reader.sessions()
+        self.session = sessions[-1].session + 1 if sessions else 1
+        await self._writer.append(
+            Statement(
+                "INSERT INTO sessions VALUES (?,?,NULL,NULL,?,?)",
+                (self.session, self._clock.wall(), concurrency, settings),
+            )
+        )
+        return self.session
+
+    async def end_session(self, ended_as: str) -> None:
+        """Record an orderly end; a session without one was killed, and its calls may be paid for."""
+        await self._writer.append(
+            Statement(
+                "UPDATE sessions SET ended_at=?, ended_as=? WHERE session=?",
+                (self._clock.wall(), ended_as, self.session),
+            )
+        )
+
+    # --- opening -----------------------------------------------------------------------------------
+
+    def _take_seq(self, key: CallKey) -> int:
+        seq = self._next_call
+        self._next_call = seq + 1
+        self._unfinished.setdefault((key.stage, key.item), []).append(seq)
+        return seq
+
+    def _scan_tail(self) -> None:
+        last_call, last_outcome, low_water = self.reader.last()
+        self._next_call, self._next_outcome = last_call + 1, last_outcome + 1
+        tail: dict[tuple[str, str], list[int]] = {}
+        for seq, stage, item in self.reader.call_items_from(low_water):
+            tail.setdefault((stage, item), []).append(seq)
+        for stage in {stage for stage, _ in tail}:
+            items = [item for its_stage, item in tail if its_stage == stage]
+            for item, outcome in self.reader.outcomes(stage, items).items():
+                # Rows after an item's last outcome belong to a retry of it that did not end.
+                tail[stage, item] = [seq for seq in tail[stage, item] if seq >= outcome.as_of]
+        self._unfinished = {key: seqs for key, seqs in tail.items() if seqs}
+
+    def _lock(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock_file = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotWrite(
+                f"{self._folder}: cannot be written ({error.strerror}). Choose another folder "
+                "or mend its rights."
+            ) from error
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._lock_file, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._lock_file)
+            self._lock_file = None
+            raise RunLocked(
+                f"run {self._folder.name} is being worked on by another process"
+                f"{f' (pid {holder})' if holder else ''}; a second one would pay for its calls again. "
+                f"`engine status {self._folder.name}` shows how far it is."
+            ) from error
+        os.truncate(self._lock_file, 0)
+        os.pwrite(self._lock_file, f"{os.getpid()}\n".encode(), 0)
+
+    def _unlock(self) -> None:
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+
+def _open_for_writing(path: Path) -> apsw.Connection:
+    try:
+        # Created with the folder's owner alone in mind: prompts and profiles are in it.
+        old_mask = os.umask(0o077)
+        try:
+            connection = apsw.Connection(str(path))
+        finally:
+            os.umask(old_mask)
+        connection.set_busy_timeout(10_000)
+        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA fullfsync=1")
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchall():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(TABLES)
+            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+            connection.execute("COMMIT")
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise damaged(path, error) from error
+    except apsw.Error as error:
+        raise describe_write_error(error) from error
+    return connection
+
+
+async def _all(futures: Iterable[asyncio.Future[None]]) -> None:
+    for future in list(futures):
+        await future
+
+
+def finished_in(reader: Reader, stage: str, items: Iterator[str]) -> Iterator[OutcomeRow]:
+    """The outcomes of `items`, in their order, looked up in batches so that no set is held."""
+    while batch := [item for _, item in zip(range(500), items, strict=False)]:
+        found = reader.outcomes(stage, batch)
+        yield from (found[item] for item in batch if item in found)

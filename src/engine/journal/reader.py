@@ -1,0 +1,237 @@
+"""Reads a journal, also while another process writes it: read-only, streaming, checked row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from engine.errors import BadInput, JournalDamaged
+from engine.journal.rows import (
+    CALL_COLUMNS,
+    OUTCOME_COLUMNS,
+    SCHEMA_VERSION,
+    CallRow,
+    OutcomeRow,
+    checksum,
+    read_call,
+    read_outcome,
+)
+
+_LOOKUP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the calls of one stage, each paid reply counted once."""
+
+    replies: int = 0
+    failed: int = 0
+    possibly_paid: int = 0
+    tries: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One process's work on the run."""
+
+    session: int
+    started_at: float
+    ended_at: float | None
+    ended_as: str | None
+    concurrency: int
+    settings: str
+
+
+class Reader:
+    """A read-only connection. Never opens the file by other means: that would drop SQLite's locks."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise BadInput(f"{path}: no journal here. `engine runs` lists the runs that exist.")
+        self.path = path
+        try:
+            self._connection = apsw.Connection(f"{path.absolute().as_uri()}?mode=ro", flags=_READ_FLAGS)
+            self._connection.set_busy_timeout(10_000)
+            version = self._connection.execute("SELECT value FROM meta WHERE key='schema'").fetchall()
+        except apsw.Error as error:
+            raise damaged(path, error) from error
+        written_by = str(version[0][0]) if version else "?"
+        if not written_by.isdigit() or int(written_by) > SCHEMA_VERSION:
+            raise JournalDamaged(
+                f"{path}: written by a newer engine (schema {written_by}, this one knows {SCHEMA_VERSION}). "
+                "Install that version to read it."
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"Reader({self.path.parent.name})"
+
+    def meta(self, key: str) -> str | None:
+        """One named value of the run, e.g. its plan."""
+        rows = self._rows("SELECT value FROM meta WHERE key=?", (key,))
+        return next((str(row[0]) for row in rows), None)
+
+    def identity(self, stage: str) -> dict[str, str]:
+        """What decides a stage's content, field by field, as it was at the start."""
+        rows = self._rows("SELECT field, value FROM identity WHERE stage=? ORDER BY field", (stage,))
+        return {str(field): str(value) for field, value in rows}
+
+    def content(self, kind: str, name: str) -> bytes | None:
+        """A text kept once by name, such as a profile."""
+        rows = self._rows("SELECT name, body, checksum FROM contents WHERE kind=? AND name=?", (kind, name))
+        for found, body, crc in rows:
+            return _checked_content(kind, str(found), body, crc)
+        return None
+
+    def contents(self, kind: str) -> Iterator[tuple[str, bytes]]:
+        """All texts of one kind, by name."""
+        rows = self._rows("SELECT name, body, checksum FROM contents WHERE kind=? ORDER BY name", (kind,))
+        for name, body, crc in rows:
+            yield str(name), _checked_content(kind, str(name), body, crc)
+
+    def sessions(self) -> list[Session]:
+        """All processes that worked on the run, in order."""
+        return [
+            Session(*row)  # type: ignore[arg-type]
+            for row in self._rows(
+                "SELECT session, started_at, ended_at, ended_as, concurrency, settings FROM sessions"
+                " ORDER BY session"
+            )
+        ]
+
+    def call(self, seq: int) -> CallRow:
+        """One call row by its sequence number."""
+        return next(iter(self.calls((seq,))))
+
+    def calls(self, seqs: Sequence[int]) -> list[CallRow]:
+        """The call rows of these sequence numbers, in that order."""
+        found: dict[int, CallRow] = {}
+        for start in range(0, len(seqs), _LOOKUP):
+            chunk = tuple(seqs[start : start + _LOOKUP])
+            marks = ",".join("?" * len(chunk))
+            for row in self._rows(f"SELECT {CALL_COLUMNS} FROM calls WHERE seq IN ({marks})", chunk):  # noqa: S608
+                call = read_call(row)
+                found[call.seq] = call
+        missing = [seq for seq in seqs if seq not in found]
+        if missing:
+            raise JournalDamaged(f"{self.path}: call rows {missing[:5]} are listed in an outcome but absent.")
+        return [found[seq] for seq in seqs]
+
+    def calls_from(self, seq: int) -> Iterator[CallRow]:
+        """All call rows from `seq` on, streaming."""
+        for row in self._rows(f"SELECT {CALL_COLUMNS} FROM calls WHERE seq>=? ORDER BY seq", (seq,)):  # noqa: S608
+            yield read_call(row)
+
+    def call_items_from(self, seq: int) -> Iterator[tuple[int, str, str]]:
+        """(seq, stage, item) of all call rows from `seq` on, without their replies."""
+        for row in self._rows("SELECT seq, stage, item FROM calls WHERE seq>=? ORDER BY seq", (seq,)):
+            yield int(row[0]), str(row[1]), str(row[2])  # type: ignore[call-overload]
+
+    def outcomes(self, stage: str, items: Iterable[str]) -> dict[str, OutcomeRow]:
+        """The latest outcome of each of `items` that has one."""
+        wanted = list(items)
+        found: dict[str, OutcomeRow] = {}
+        for start in range(0, len(wanted), _LOOKUP):
+            chunk = wanted[start : start + _LOOKUP]
+            marks = ",".join("?" * len(chunk))
+            sql = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE stage=? AND item IN ({marks}) ORDER BY seq"  # noqa: S608
+            for row in self._rows(sql, (stage, *chunk)):
+                outcome = read_outcome(row)
+                found[outcome.item] = outcome
+        return found
+
+    def all_outcomes(self, stage: str) -> Iterator[OutcomeRow]:
+        """Every outcome row of a stage in order of ending, streaming; a retried item appears again."""
+        for row in self._rows(f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE stage=? ORDER BY seq", (stage,)):  # noqa: S608
+            yield read_outcome(row)
+
+    def counts_by_result(self, stage: str) -> dict[str, int]:
+        """How many items ended in which way, the latest outcome of each counted."""
+        rows = self._rows(
+            "SELECT result, count(*) FROM outcomes WHERE seq IN"
+            " (SELECT max(seq) FROM outcomes WHERE stage=? GROUP BY item) GROUP BY result ORDER BY result",
+            (stage,),
+        )
+        return {str(result): int(count) for result, count in rows}  # type: ignore[call-overload]
+
+    def totals(self, stage: str | None = None) -> Totals:
+        """Sums over call rows, of one stage or of all."""
+        where, bindings = ("WHERE stage=?", (stage,)) if stage else ("", ())
+        rows = self._rows(
+            "SELECT coalesce(sum(kind='reply'),0), coalesce(sum(kind='failed'),0),"  # noqa: S608
+            " coalesce(sum(kind='possibly_paid'),0), coalesce(sum(tries),0),"
+            " coalesce(sum(prompt_tokens),0), coalesce(sum(completion_tokens),0),"
+            f" coalesce(sum(cached_tokens),0) FROM calls {where}",
+            bindings,
+        )
+        return Totals(*next(iter(rows)))  # type: ignore[arg-type]
+
+    def recent_sends(self, since: float, *, slack_s: float) -> list[tuple[float, str, int]]:
+        """(time, endpoint, tokens) of the replies sent after Unix time `since`, newest first.
+
+        Reads backwards from the newest row and stops at the first old one, so that its cost is that of
+        the window and not of the journal.
+        """
+        sends: list[tuple[float, str, int]] = []
+        for sent_at, endpoint, tokens in self._rows(
+            "SELECT sent_at, endpoint, prompt_tokens+completion_tokens FROM calls ORDER BY seq DESC"
+        ):
+            # A slow call is journalled after later ones, by at most its deadline.
+            if float(sent_at) < since - slack_s:  # type: ignore[arg-type]
+                break
+            if float(sent_at) >= since:  # type: ignore[arg-type]
+                sends.append((float(sent_at), str(endpoint), int(tokens)))  # type: ignore[arg-type, call-overload]
+        return sends
+
+    def last(self) -> tuple[int, int, int]:
+        """(last call seq, last outcome seq, low-water mark); zeros for an empty journal."""
+        call = next(iter(self._rows("SELECT coalesce(max(seq),0) FROM calls")))[0]
+        rows = list(self._rows("SELECT seq, low_water FROM outcomes ORDER BY seq DESC LIMIT 1"))
+        outcome, low_water = rows[0] if rows else (0, 0)
+        return int(call), int(outcome), int(low_water)  # type: ignore[call-overload]
+
+    def damaged_rows(self) -> Iterator[str]:
+        """What is wrong with the file, one line each; nothing for a sound journal."""
+        for row in self._rows("PRAGMA integrity_check"):
+            if row[0] != "ok":
+                yield f"SQLite: {row[0]}"
+        for table, columns in (("calls", CALL_COLUMNS), ("outcomes", OUTCOME_COLUMNS)):
+            for row in self._rows(f"SELECT {columns} FROM {table} ORDER BY seq"):  # noqa: S608
+                if checksum(row[:-1]) != row[-1]:
+                    yield f"{table} row {row[0]} ({row[1]} {row[2]}): checksum does not hold"
+        for kind, name, body, crc in self._rows("SELECT kind, name, body, checksum FROM contents"):
+            if checksum((kind, name, body)) != crc:
+                yield f"contents {kind} {name}: checksum does not hold"
+
+    def _rows(self, sql: str, bindings: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        try:
+            yield from self._connection.execute(sql, bindings)
+        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+            raise damaged(self.path, error) from error
+
+
+_READ_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+
+
+def damaged(path: Path, error: Exception) -> JournalDamaged:
+    """The error for a file that SQLite cannot read."""
+    return JournalDamaged(
+        f"{path}: cannot be read as a journal ({error}). It is never replaced or restarted in silence: copy "
+        "the run's folder first, then see the troubleshooting section of the README."
+    )
+
+
+def _checked_content(kind: str, name: str, body: object, crc: object) -> bytes:
+    if not isinstance(body, bytes) or checksum((kind, name, body)) != crc:
+        raise JournalDamaged(
+            f"the journal's {kind} {name!r} fails its checksum; `engine verify RUN` says more."
+        )
+    return body

@@ -1,0 +1,175 @@
+"""The journal's tables and rows, and the checksum that each row carries.
+
+Shape (measured, see docs/design.md): calls are append-only under an integer key and have no other
+index; a finished item has one row in `outcomes`, which lists the call rows that made it and is the
+only thing looked up by name. SQLite's own integrity check does not see a flipped bit inside a value,
+so every row carries a CRC-32 over all of its columns.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engine.errors import JournalDamaged
+
+SCHEMA_VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE identity (
+    stage TEXT NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (stage, field)
+) WITHOUT ROWID;
+CREATE TABLE contents (
+    kind TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+    session INTEGER PRIMARY KEY, started_at REAL NOT NULL, ended_at REAL, ended_as TEXT,
+    concurrency INTEGER NOT NULL, settings TEXT NOT NULL
+);
+CREATE TABLE calls (
+    seq INTEGER PRIMARY KEY,
+    stage TEXT NOT NULL, item TEXT NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
+    kind TEXT NOT NULL, request_digest BLOB NOT NULL, reply BLOB NOT NULL,
+    endpoint TEXT NOT NULL, session INTEGER NOT NULL, tries INTEGER NOT NULL,
+    sent_at REAL NOT NULL, latency_s REAL NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE outcomes (
+    seq INTEGER PRIMARY KEY,
+    stage TEXT NOT NULL, item TEXT NOT NULL, result TEXT NOT NULL, note TEXT NOT NULL,
+    rounds INTEGER NOT NULL, calls BLOB NOT NULL, as_of INTEGER NOT NULL, low_water INTEGER NOT NULL,
+    ended_at REAL NOT NULL, session INTEGER NOT NULL, checksum INTEGER NOT NULL
+);
+CREATE INDEX outcomes_by_item ON outcomes (stage, item);
+"""
+
+
+class CallKind(StrEnum):
+    """What a call row records. Only a reply is replayed; the others are for accounts and blame."""
+
+    REPLY = "reply"
+    POSSIBLY_PAID = "possibly_paid"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One call as journalled. `reply` is the body as it came; times are Unix seconds and seconds."""
+
+    seq: int
+    stage: str
+    item: str
+    step: str
+    attempt: int
+    kind: str
+    request_digest: bytes
+    reply: bytes
+    endpoint: str
+    session: int
+    tries: int
+    sent_at: float
+    latency_s: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def values(self) -> tuple[object, ...]:
+        """The row's columns in table order, the checksum last."""
+        columns = (
+            self.seq, self.stage, self.item, self.step, self.attempt, self.kind, self.request_digest,
+            self.reply, self.endpoint, self.session, self.tries, self.sent_at, self.latency_s,
+            self.prompt_tokens, self.completion_tokens, self.cached_tokens,
+        )  # fmt: skip
+        return (*columns, checksum(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """How an item ended: its end reason, its rounds and the sequence numbers of its calls, in order.
+
+    `note` is JSON about a failure, else empty. Call rows of the item from `as_of` on came after this
+    outcome and belong to a later retry. `low_water` is the first call row at that moment which
+    belongs to an unfinished item: everything before it is finished and need not be read at a resume.
+    """
+
+    seq: int
+    stage: str
+    item: str
+    result: str
+    note: str
+    rounds: int
+    calls: tuple[int, ...]
+    as_of: int
+    low_water: int
+    ended_at: float
+    session: int
+
+    def values(self) -> tuple[object, ...]:
+        """The row's columns in table order, the checksum last."""
+        columns = (
+            self.seq, self.stage, self.item, self.result, self.note, self.rounds,
+            pack_seqs(self.calls), self.as_of, self.low_water, self.ended_at, self.session,
+        )  # fmt: skip
+        return (*columns, checksum(columns))
+
+
+CALL_COLUMNS = (
+    "seq, stage, item, step, attempt, kind, request_digest, reply, endpoint, session, tries,"
+    " sent_at, latency_s, prompt_tokens, completion_tokens, cached_tokens, checksum"
+)
+OUTCOME_COLUMNS = (
+    "seq, stage, item, result, note, rounds, calls, as_of, low_water, ended_at, session, checksum"
+)
+
+
+def checksum(columns: tuple[object, ...]) -> int:
+    """CRC-32 over all columns: blobs as they are, floats by their bits, the rest by their text."""
+    crc = 0
+    words: list[str] = []
+    for value in columns:
+        if type(value) is bytes:
+            crc = zlib.crc32(value, crc)
+            words.append(str(len(value)))
+        elif type(value) is float:
+            words.append(value.hex())
+        else:
+            words.append(str(value))
+    return zlib.crc32("\0".join(words).encode("utf-8", "surrogatepass"), crc)
+
+
+def read_call(columns: tuple[object, ...]) -> CallRow:
+    """A CallRow from a table row; raises JournalDamaged where the checksum does not hold."""
+    _verify("calls", columns)
+    return CallRow(*columns[:-1])  # type: ignore[arg-type]
+
+
+def read_outcome(columns: tuple[object, ...]) -> OutcomeRow:
+    """An OutcomeRow from a table row; raises JournalDamaged where the checksum does not hold."""
+    _verify("outcomes", columns)
+    values = list(columns[:-1])
+    values[6] = unpack_seqs(columns[6])  # type: ignore[arg-type]
+    return OutcomeRow(*values)  # type: ignore[arg-type]
+
+
+def _verify(table: str, columns: tuple[object, ...]) -> None:
+    if checksum(columns[:-1]) != columns[-1]:
+        raise JournalDamaged(
+            f"journal row {columns[0]} of table {table} fails its checksum: the file was changed or the "
+            "disk returned other bytes than were written. Nothing was overwritten. Copy the run's "
+            "folder before anything else; `engine verify RUN` lists every damaged row."
+        )
+
+
+def pack_seqs(seqs: tuple[int, ...]) -> bytes:
+    """Sequence numbers as little-endian 64-bit integers."""
+    return struct.pack(f"<{len(seqs)}q", *seqs)
+
+
+def unpack_seqs(packed: bytes) -> tuple[int, ...]:
+    """The reverse of `pack_seqs`."""
+    return struct.unpack(f"<{len(packed) // 8}q", packed[: len(packed) // 8 * 8])

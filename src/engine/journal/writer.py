@@ -1,0 +1,147 @@
+"""The journal's one writer: a thread that commits whatever has gathered, then acknowledges it.
+
+Group commit: callers put rows on a queue and await a future; the thread takes all that is there, writes
+it in one transaction with synchronous=FULL, and only then resolves the futures (P1). While it syncs,
+the next batch gathers. A failed commit ends the writer: a COMMIT that failed with an I/O error may
+still be durable, so nothing is ever retried on that connection; a restart reads what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Sequence
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import apsw
+
+from engine.errors import CannotWrite, DiskFull, EngineError
+from engine.journal.rows import CallRow, OutcomeRow
+
+# A multi-row INSERT holds the GIL less than executemany; few sizes keep the statement cache hot.
+_CHUNKS = (64, 16, 4, 1)
+_STOP = None
+
+
+class Statement(NamedTuple):
+    """Any other write, for the few rows of a run that are neither calls nor outcomes."""
+
+    sql: str
+    bindings: tuple[object, ...]
+
+
+Row = CallRow | OutcomeRow | Statement
+_Entry = tuple[Row, "asyncio.Future[None] | None"]
+
+
+class Writer:
+    """Owns the writing connection from its own thread. `append` is for the event loop's thread."""
+
+    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
+        self._failure: EngineError | None = None
+        self._rows = 0
+        self._commits = 0
+        self._thread = threading.Thread(target=self._write_until_stopped, name="journal-writer")
+        self._thread.start()
+
+    def append(self, row: Row) -> asyncio.Future[None]:
+        """Queue `row`; the future resolves when it is on disk. Raises what ended the writer, if it did."""
+        if self._failure is not None:
+            raise self._failure
+        future = self._loop.create_future()
+        self._queue.put((row, future))
+        return future
+
+    def append_unwaited(self, row: Row) -> None:
+        """Queue `row` for nobody: accounts of failed tries, which nothing later depends on."""
+        if self._failure is not None:
+            raise self._failure
+        self._queue.put((row, None))
+
+    async def stop(self) -> None:
+        """Write what is queued, then end the thread. Safe to call twice."""
+        self._queue.put(_STOP)
+        await asyncio.to_thread(self._thread.join)
+
+    def __repr__(self) -> str:
+        state = "dead" if self._failure else "alive" if self._thread.is_alive() else "stopped"
+        return f"Writer({state}, {self._rows} rows in {self._commits} commits)"
+
+    def _write_until_stopped(self) -> None:
+        stopping = False
+        while not stopping:
+            batch: list[_Entry] = []
+            entry = self._queue.get()
+            while True:
+                if entry is None:
+                    stopping = True
+                else:
+                    batch.append(entry)
+                if self._queue.empty():
+                    break
+                entry = self._queue.get()
+            if batch:
+                self._commit(batch)
+
+    def _commit(self, batch: list[_Entry]) -> None:
+        error = self._failure
+        if error is None:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._insert([row for row, _ in batch])
+                self._connection.execute("COMMIT")
+                self._rows += len(batch)
+                self._commits += 1
+            except apsw.Error as cause:
+                error = describe_write_error(cause)
+                self._failure = error
+        waiting = [future for _, future in batch if future is not None]
+        with contextlib.suppress(RuntimeError):  # the loop may be gone after a second interrupt
+            self._loop.call_soon_threadsafe(_resolve, waiting, error)
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        calls = [row.values() for row in rows if isinstance(row, CallRow)]
+        outcomes = [row.values() for row in rows if isinstance(row, OutcomeRow)]
+        for table, values in (("calls", calls), ("outcomes", outcomes)):
+            start = 0
+            for size in _CHUNKS:
+                while len(values) - start >= size:
+                    chunk = values[start : start + size]
+                    marks = ",".join(["(" + ",".join("?" * len(chunk[0])) + ")"] * size)
+                    flat = [value for columns in chunk for value in columns]
+                    self._connection.execute(f"INSERT INTO {table} VALUES {marks}", flat)  # noqa: S608
+                    start += size
+        for row in rows:
+            if isinstance(row, Statement):
+                self._connection.execute(row.sql, row.bindings)
+
+
+def _resolve(futures: list[asyncio.Future[None]], error: EngineError | None) -> None:
+    for future in futures:
+        if future.done():  # its caller was cancelled; the row is on disk all the same
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def describe_write_error(cause: apsw.Error) -> EngineError:
+    """The engine's error for a failed write, with what to do about it."""
+    if isinstance(cause, apsw.FullError):
+        error: EngineError = DiskFull(
+            "the disk is full: the journal could not take the last replies. Everything acknowledged "
+            "before is safe. Free some space, then `engine resume`."
+        )
+    else:
+        error = CannotWrite(
+            f"the journal could not be written ({cause}). Everything acknowledged before is safe. "
+            "Check the disk and the run's folder, then `engine resume`."
+        )
+    error.__cause__ = cause
+    return error

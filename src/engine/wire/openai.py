@@ -1,0 +1,166 @@
+"""OpenAI's chat-completions format: request bytes out, reply bytes in, no I/O.
+
+Sources: the provider's API reference for /v1/chat/completions, and the dialects of servers that speak
+it (vLLM, llama.cpp, Ollama). Arbitrary bytes raise ReplyUnusable and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import orjson
+
+from engine.errors import ReplyUnusable, ServerFailed
+from engine.schema.call import Reply, Usage
+from engine.wire.message_log import MessageLog
+from engine.wire.status import failure_for_status
+
+PATH = "/chat/completions"
+PARAMETERS_DIGEST_BYTES = 8
+
+
+class RequestForm:
+    """What is the same in every request of one model: encoded and hashed once."""
+
+    __slots__ = ("_head", "_salt", "cache_hint", "max_tokens", "model", "send_seed")
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        temperature: float | None,
+        top_p: float | None,
+        max_tokens: int,
+        stop: tuple[str, ...] = (),
+        extra: Mapping[str, object] | None = None,
+        send_seed: bool = True,
+        cache_hint: bool = True,
+    ) -> None:
+        fields: dict[str, object] = {"model": model, "max_tokens": max_tokens}
+        if temperature is not None:
+            fields["temperature"] = temperature
+        if top_p is not None:
+            fields["top_p"] = top_p
+        if stop:
+            fields["stop"] = list(stop)
+        fields.update(extra or {})
+        self.model = model
+        self.max_tokens = max_tokens
+        self.send_seed = send_seed
+        self.cache_hint = cache_hint
+        encoded = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+        self._head = encoded[:-1] + b',"messages":['
+        # The cache hint is not part of it: it follows from the job and decides no content.
+        self._salt = encoded
+
+    def encode(self, messages: MessageLog, *, seed: int, cache_key: str) -> bytes:
+        """The request's body. `cache_key` must need no JSON escaping; ids of jobs do not."""
+        tail = b"]"
+        if self.send_seed:
+            tail += b',"seed":%d' % seed
+        if self.cache_hint:
+            tail += b',"prompt_cache_key":"%s"' % cache_key.encode("ascii")
+        return b"%s%s%s}" % (self._head, messages.body(), tail)
+
+    def digest(self, messages: MessageLog, *, seed: int) -> bytes:
+        """8 bytes over model and parameters, then 16 over the messages: a mismatch can name its half."""
+        parameters = blake2b(self._salt, digest_size=PARAMETERS_DIGEST_BYTES)
+        if self.send_seed:
+            parameters.update(b"%d" % seed)
+        return parameters.digest() + messages.digest()
+
+    def __repr__(self) -> str:
+        return f"RequestForm({self.model}, {self.max_tokens} tokens)"
+
+
+def decode_reply(body: bytes) -> Reply:
+    """The reply in `body`. Raises ReplyUnusable, or ServerFailed for an error sent with status 200."""
+    try:
+        data = orjson.loads(body)
+    except ValueError as error:
+        raise ReplyUnusable("not_json", _not_json(body)) from error
+    if not isinstance(data, dict):
+        raise ReplyUnusable("wrong_shape", "the reply is JSON but not an object")
+    try:
+        choice = data["choices"][0]
+        message = choice["message"]
+        text = message["content"]
+        finish = choice.get("finish_reason")
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+        refusal = message.get("refusal")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        if isinstance(data.get("error"), dict | str):
+            # OpenRouter and some gateways send errors with status 200.
+            raise _embedded_error(data, body) from error
+        raise ReplyUnusable(
+            "wrong_shape", "the reply holds no choices[0].message.content: is this an OpenAI-format endpoint?"
+        ) from error
+    if refusal and not text:
+        text, finish = "", "refusal"
+    if text is None and finish in ("content_filter", "refusal"):
+        text = ""
+    if not isinstance(text, str):
+        raise ReplyUnusable("no_content", f"the reply's content is {type(text).__name__}, not text")
+    if not text.strip() and finish not in ("content_filter", "refusal"):
+        raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {finish!r:.40})")
+    text, inline_reasoning = split_reasoning(text)
+    if not text.strip() and finish not in ("content_filter", "refusal"):
+        raise ReplyUnusable("empty", "the reply holds reasoning alone: raise max_tokens for this model")
+    return Reply(
+        text,
+        finish if isinstance(finish, str) else "stop",
+        _usage(data.get("usage")),
+        _word(data.get("model")),
+        (reasoning if isinstance(reasoning, str) else "") or inline_reasoning,
+    )
+
+
+def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
+    """The reply, or the defined error for every status other than 200."""
+    if status != 200:
+        raise failure_for_status(status, headers, body, wall=wall)
+    return decode_reply(body)
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """(text, reasoning) where a model puts its reasoning inline, before its answer, in <think> tags.
+
+    Only a block that opens the reply counts: later ones are the model's own text.
+    """
+    opened = text.lstrip()
+    if not opened.startswith("<think>"):
+        return text, ""
+    reasoning, closed, rest = opened[len("<think>") :].partition("</think>")
+    return (rest.lstrip("\n"), reasoning) if closed else ("", reasoning)
+
+
+def _usage(usage: object) -> Usage:
+    if not isinstance(usage, dict):
+        return Usage()
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+
+
+def _count(value: object) -> int:
+    # SQLite's integers end at 63 bits; a server that reports more is not to be believed.
+    return value if type(value) is int and 0 <= value < 2**53 else 0
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _embedded_error(data: Mapping[str, object], body: bytes) -> ServerFailed | ReplyUnusable:
+    error = data["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    if type(code) is int and 400 <= code < 600:
+        return failure_for_status(code, {}, body, wall=0.0)
+    return ReplyUnusable("error_object", "the server sent an error object with status 200")
+
+
+def _not_json(body: bytes) -> str:
+    if body.lstrip()[:1] == b"<":
+        return "the reply is an HTML page, not JSON: is the base URL right, and is there a proxy in between?"
+    return "the reply is not valid JSON"

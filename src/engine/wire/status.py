@@ -1,0 +1,90 @@
+"""What a status other than 200 means: one table, with its special cases beside it.
+
+Reasons (the words kept in records):
+
+    throttled      429, 529, and 503 with a hint   wait; no attempt is used up
+    server_error   408 409 425 500 502 503 504     transient: tried again, attempts are counted
+    quota          402, and 429/400/403 that speak of money, credit or quota   the endpoint stops, resumably
+    key_refused    401 403                         the endpoint stops
+    not_found      404 405                         the endpoint stops: wrong base URL or model
+    context_full   400/413 that speak of the context length   the conversation ends
+    bad_request    any other 4xx, and any 3xx      this call fails; trying again would be the same
+
+Sources: the providers' error pages (OpenAI "error codes", Anthropic "errors", Google "troubleshooting").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+from engine.errors import ServerFailed
+from engine.wire.retry_after import retry_after_s
+
+_TRANSIENT = frozenset({408, 409, 425, 500, 502, 504})
+_SHOWN = 300
+
+# Spending and quota, not rate: waiting a second does not help. Words of OpenAI, Anthropic, DeepSeek,
+# OpenRouter, Google and Azure.
+_QUOTA = re.compile(
+    r"insufficient_quota|exceeded your current quota|billing_hard_limit|billing_not_active"
+    r"|enforced_spend_limit|spend limit|usage limits? (?:was |were |has been )?reached|specified API usage limits"
+    r"|insufficient (?:balance|credits?)|credit balance is too low|requires more credits|quota_exceeded",
+    re.IGNORECASE,
+)
+_CONTEXT = re.compile(
+    r"context_length_exceeded|maximum context length|context (?:window|length|size)|too many tokens"
+    r"|prompt is too long|exceeds? the available context|input (?:is )?too long|string_above_max_length",
+    re.IGNORECASE,
+)
+
+
+def failure_for_status(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> ServerFailed:
+    """The error for a reply with `status`, its reason from the table above. `wall` is Unix time."""
+    message = error_message(body)
+    hint = retry_after_s(headers, wall=wall)
+    return ServerFailed(
+        _reason(status, message, body, hint),
+        f"HTTP {status}: {message}" if message else f"HTTP {status}",
+        status=status,
+        retry_after_s=hint,
+    )
+
+
+def _reason(status: int, message: str, body: bytes, hint: float | None) -> str:
+    head = body[:4096].decode("utf-8", "replace")
+    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(head)):
+        return "quota"
+    if status in (429, 529) or (status == 503 and hint is not None):
+        return "throttled"
+    if status in _TRANSIENT or status >= 500:
+        return "server_error"
+    if status in (401, 403):
+        return "key_refused"
+    if status in (404, 405):
+        return "not_found"
+    if status in (400, 413, 422) and _CONTEXT.search(message or head):
+        return "context_full"
+    return "bad_request"
+
+
+def error_message(body: bytes) -> str:
+    """The server's own words, one line, cut; from an error object where there is one."""
+    text = ""
+    try:
+        data = orjson.loads(body)
+    except ValueError:
+        text = body[: 4 * _SHOWN].decode("utf-8", "replace")
+        if text.lstrip().startswith("<"):
+            text = re.sub(r"<[^<>]{0,200}>", " ", text)
+    else:
+        error = data.get("error", data) if isinstance(data, dict) else data
+        if isinstance(error, dict):
+            parts = (error.get(key) for key in ("message", "code", "type", "detail", "status"))
+            text = " ".join(str(part) for part in parts if isinstance(part, str | int))
+        else:
+            text = str(error)
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
