@@ -1,0 +1,64 @@
+"""A conversation's fixed texts come from the catalog, the scenario and the profile, and from nothing else.
+
+This runs once per conversation, so what depends on the scenario alone is rendered once and kept; only the
+prompts that show the profile are rendered each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.scenarios.catalog import Catalog, Task
+from engine.schema.profile import Profile
+from engine.schema.scenario import Prompts, Scenario
+
+_SETUP_PARTS = ("role", "scenario", "profile", "rules")
+
+
+def render_prompts(
+    catalog: Catalog, scenario: Scenario, profile: Profile, *, assistant_prompt: bool
+) -> Prompts:
+    """Every fixed text of the conversation of `scenario` (one of the catalog's) and `profile`.
+
+    `assistant_setup` is None unless `assistant_prompt`. The same arguments give the same texts. Raises
+    `BadInput` naming the template file where one cannot be rendered.
+    """
+    task = catalog.tasks[scenario.task]
+    key = (scenario.task, scenario.text)
+    fixed = catalog.memo.get(key)
+    if fixed is None:
+        fixed = catalog.memo[key] = _render_fixed(task, scenario)
+    values = {**_values(task, scenario, fixed["end_phrase"]), "profile": profile.render(catalog.language)}
+
+    def text(name: str) -> str:
+        return fixed[name] if name in fixed else task.prompts[name].render(**values)
+
+    return Prompts(
+        simulator_setup=tuple(text(name) for name in _SETUP_PARTS),
+        assistant_setup=text("assistant") if assistant_prompt else None,
+        acknowledgement=text("acknowledgement"),
+        simulator_kickoff=text("simulator_kickoff"),
+        assistant_kickoff=text("assistant_kickoff"),
+        end_prompt=text("end_prompt"),
+        end_phrase=text("end_phrase"),
+    )
+
+
+def _render_fixed(task: Task, scenario: Scenario) -> Mapping[str, str]:
+    """All prompts that do not show the profile."""
+    end_phrase = task.prompts["end_phrase"].render()
+    values = _values(task, scenario, end_phrase)
+    return {
+        name: prompt.render(**values)
+        for name, prompt in task.prompts.items()
+        if "profile" not in prompt.names
+    }
+
+
+def _values(task: Task, scenario: Scenario, end_phrase: str) -> dict[str, object]:
+    return {
+        "task": task.title,
+        "scenario": scenario.text,
+        "requirements": scenario.requirements,
+        "end_phrase": end_phrase,
+    }
