@@ -6,6 +6,7 @@ Every field that decides content is part of the run's identity (see `engine.conf
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,9 @@ TransportKind = Literal["pyreqwest", "httpx"]
 StageName = Literal[
     "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
 ]
+
+
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -53,7 +57,21 @@ class EndpointSettings(Settings):
     def _is_http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError(f"{value!r} is not a base URL: it starts with http:// or https://")
+        authority = value.split("//", 1)[1].split("/", 1)[0]
+        if "@" in authority or "?" in value or "#" in value:
+            raise ValueError("a base URL holds no user, key or query: keys go under key_env or key_file")
         return value.rstrip("/").removesuffix("/chat/completions")
+
+    @field_validator("headers")
+    @classmethod
+    def _holds_no_key(cls, value: dict[str, str]) -> dict[str, str]:
+        for header, text in value.items():
+            if _SECRET_HEADER.search(header) and "${" not in text:
+                raise ValueError(
+                    f"header {header!r} looks like a key, and this file is copied into the run: write "
+                    '"${NAME}" and set the environment variable NAME'
+                )
+        return value
 
     @model_validator(mode="after")
     def _has_one_key(self) -> EndpointSettings:

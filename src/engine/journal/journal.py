@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +20,9 @@ import apsw
 from engine.clock import Clock
 from engine.errors import CannotWrite, RunLocked
 from engine.journal.reader import Reader, damaged
-from engine.journal.rows import SCHEMA_VERSION, TABLES, CallKind, CallRow, OutcomeRow, checksum
+from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
 from engine.journal.writer import Statement, Writer, describe_write_error
-from engine.schema.call import CallKey, Usage
+from engine.schema.call import CallKey, CallKind, CallRecord, OutcomeRecord, Usage
 
 JOURNAL_NAME = "journal.sqlite"
 LOCK_NAME = "run.lock"
@@ -74,11 +74,15 @@ class Journal(AbstractAsyncContextManager["Journal"]):
 
     # --- what is known -----------------------------------------------------------------------------
 
+    def has_unfinished(self, stage: str, item: str) -> bool:
+        """Whether `item` has calls that belong to no outcome."""
+        return (stage, item) in self._unfinished
+
     def unfinished_items(self, stage: str) -> list[str]:
         """Items that have calls but no outcome, in order of their first call."""
         return [item for its_stage, item in self._unfinished if its_stage == stage]
 
-    def history(self, stage: str, item: str, *, retried: OutcomeRow | None = None) -> list[CallRow]:
+    def history(self, stage: str, item: str, *, retried: OutcomeRecord | None = None) -> list[CallRecord]:
         """All call rows of an unfinished item, in order; of a finished one when it is taken up again."""
         seqs = list(retried.calls) if retried is not None else []
         seqs += self._unfinished.get((stage, item), [])
@@ -99,7 +103,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         usage: Usage,
     ) -> int:
         """Write a paid reply and return its sequence number once it is on disk (P1)."""
-        row = CallRow(
+        row = CallRecord(
             self._take_seq(key), *key, CallKind.REPLY, request_digest, reply, endpoint, self.session, tries,
             sent_at, latency_s, usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens,
         )  # fmt: skip
@@ -119,7 +123,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         latency_s: float,
     ) -> None:
         """Write a try that brought no reply, without waiting: nothing later depends on it."""
-        row = CallRow(
+        row = CallRecord(
             self._take_seq(key), *key, kind, request_digest, note, endpoint, self.session, tries,
             sent_at, latency_s,
         )  # fmt: skip
@@ -132,7 +136,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         self._unfinished.pop((stage, item), None)
         first_unfinished = next(iter(self._unfinished.values()), None)
         low_water = first_unfinished[0] if first_unfinished else self._next_call
-        row = OutcomeRow(
+        row = OutcomeRecord(
             self._next_outcome, stage, item, result, note, rounds, tuple(calls), self._next_call, low_water,
             self._clock.wall(), self.session,
         )  # fmt: skip
@@ -140,11 +144,11 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         await self._writer.append(row)
 
     async def put_contents(self, kind: str, texts: Mapping[str, bytes]) -> None:
-        """Keep texts by name; a name that is there already keeps its text."""
+        """Keep texts by name."""
         futures = [
             self._writer.append(
                 Statement(
-                    "INSERT OR IGNORE INTO contents VALUES (?,?,?,?)",
+                    "INSERT OR REPLACE INTO contents VALUES (?,?,?,?)",
                     (kind, name, body, checksum((kind, name, body))),
                 )
             )
@@ -153,8 +157,8 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         await _all(futures)
 
     async def put_identity(self, stage: str, fields: Mapping[str, str]) -> None:
-        """Store the identity fields that are not stored yet."""
-        sql = "INSERT OR IGNORE INTO identity VALUES (?,?,?)"
+        """Store identity fields."""
+        sql = "INSERT OR REPLACE INTO identity VALUES (?,?,?)"
         await _all([self._writer.append(Statement(sql, (stage, *field))) for field in fields.items()])
 
     async def put_meta(self, key: str, value: str) -> None:
@@ -191,17 +195,9 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         return seq
 
     def _scan_tail(self) -> None:
-        last_call, last_outcome, low_water = self.reader.last()
+        last_call, last_outcome, _ = self.reader.last()
         self._next_call, self._next_outcome = last_call + 1, last_outcome + 1
-        tail: dict[tuple[str, str], list[int]] = {}
-        for seq, stage, item in self.reader.call_items_from(low_water):
-            tail.setdefault((stage, item), []).append(seq)
-        for stage in {stage for stage, _ in tail}:
-            items = [item for its_stage, item in tail if its_stage == stage]
-            for item, outcome in self.reader.outcomes(stage, items).items():
-                # Rows after an item's last outcome belong to a retry of it that did not end.
-                tail[stage, item] = [seq for seq in tail[stage, item] if seq >= outcome.as_of]
-        self._unfinished = {key: seqs for key, seqs in tail.items() if seqs}
+        self._unfinished = self.reader.unfinished()
 
     def _lock(self) -> None:
         try:
@@ -260,10 +256,3 @@ def _open_for_writing(path: Path) -> apsw.Connection:
 async def _all(futures: Iterable[asyncio.Future[None]]) -> None:
     for future in list(futures):
         await future
-
-
-def finished_in(reader: Reader, stage: str, items: Iterator[str]) -> Iterator[OutcomeRow]:
-    """The outcomes of `items`, in their order, looked up in batches so that no set is held."""
-    while batch := [item for _, item in zip(range(500), items, strict=False)]:
-        found = reader.outcomes(stage, batch)
-        yield from (found[item] for item in batch if item in found)

@@ -13,12 +13,11 @@ from engine.journal.rows import (
     CALL_COLUMNS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
-    CallRow,
-    OutcomeRow,
     checksum,
     read_call,
     read_outcome,
 )
+from engine.schema.call import CallRecord, OutcomeRecord
 
 _LOOKUP = 500
 
@@ -107,13 +106,13 @@ class Reader:
             )
         ]
 
-    def call(self, seq: int) -> CallRow:
+    def call(self, seq: int) -> CallRecord:
         """One call row by its sequence number."""
         return next(iter(self.calls((seq,))))
 
-    def calls(self, seqs: Sequence[int]) -> list[CallRow]:
+    def calls(self, seqs: Sequence[int]) -> list[CallRecord]:
         """The call rows of these sequence numbers, in that order."""
-        found: dict[int, CallRow] = {}
+        found: dict[int, CallRecord] = {}
         for start in range(0, len(seqs), _LOOKUP):
             chunk = tuple(seqs[start : start + _LOOKUP])
             marks = ",".join("?" * len(chunk))
@@ -125,7 +124,7 @@ class Reader:
             raise JournalDamaged(f"{self.path}: call rows {missing[:5]} are listed in an outcome but absent.")
         return [found[seq] for seq in seqs]
 
-    def calls_from(self, seq: int) -> Iterator[CallRow]:
+    def calls_from(self, seq: int) -> Iterator[CallRecord]:
         """All call rows from `seq` on, streaming."""
         for row in self._rows(f"SELECT {CALL_COLUMNS} FROM calls WHERE seq>=? ORDER BY seq", (seq,)):  # noqa: S608
             yield read_call(row)
@@ -135,10 +134,10 @@ class Reader:
         for row in self._rows("SELECT seq, stage, item FROM calls WHERE seq>=? ORDER BY seq", (seq,)):
             yield int(row[0]), str(row[1]), str(row[2])  # type: ignore[call-overload]
 
-    def outcomes(self, stage: str, items: Iterable[str]) -> dict[str, OutcomeRow]:
+    def outcomes(self, stage: str, items: Iterable[str]) -> dict[str, OutcomeRecord]:
         """The latest outcome of each of `items` that has one."""
         wanted = list(items)
-        found: dict[str, OutcomeRow] = {}
+        found: dict[str, OutcomeRecord] = {}
         for start in range(0, len(wanted), _LOOKUP):
             chunk = wanted[start : start + _LOOKUP]
             marks = ",".join("?" * len(chunk))
@@ -148,7 +147,7 @@ class Reader:
                 found[outcome.item] = outcome
         return found
 
-    def all_outcomes(self, stage: str) -> Iterator[OutcomeRow]:
+    def all_outcomes(self, stage: str) -> Iterator[OutcomeRecord]:
         """Every outcome row of a stage in order of ending, streaming; a retried item appears again."""
         for row in self._rows(f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE stage=? ORDER BY seq", (stage,)):  # noqa: S608
             yield read_outcome(row)
@@ -197,6 +196,22 @@ class Reader:
         rows = list(self._rows("SELECT seq, low_water FROM outcomes ORDER BY seq DESC LIMIT 1"))
         outcome, low_water = rows[0] if rows else (0, 0)
         return int(call), int(outcome), int(low_water)  # type: ignore[call-overload]
+
+    def unfinished(self) -> dict[tuple[str, str], list[int]]:
+        """(stage, item) to the call rows that belong to none of its outcomes, in order of first call.
+
+        Scans only the tail behind the low-water mark: what lies before it is finished.
+        """
+        _, _, low_water = self.last()
+        tail: dict[tuple[str, str], list[int]] = {}
+        for seq, stage, item in self.call_items_from(low_water):
+            tail.setdefault((stage, item), []).append(seq)
+        for stage in {stage for stage, _ in tail}:
+            items = [item for its_stage, item in tail if its_stage == stage]
+            for item, outcome in self.outcomes(stage, items).items():
+                # Rows after an item's last outcome belong to a retry of it that did not end.
+                tail[stage, item] = [seq for seq in tail[stage, item] if seq >= outcome.as_of]
+        return {key: seqs for key, seqs in tail.items() if seqs}
 
     def damaged_rows(self) -> Iterator[str]:
         """What is wrong with the file, one line each; nothing for a sound journal."""

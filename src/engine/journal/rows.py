@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from enum import StrEnum
 
 from engine.errors import JournalDamaged
+from engine.schema.call import CallRecord, OutcomeRecord
 
 SCHEMA_VERSION = 1
 
@@ -49,73 +48,24 @@ CREATE INDEX outcomes_by_item ON outcomes (stage, item);
 """
 
 
-class CallKind(StrEnum):
-    """What a call row records. Only a reply is replayed; the others are for accounts and blame."""
-
-    REPLY = "reply"
-    POSSIBLY_PAID = "possibly_paid"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class CallRow:
-    """One call as journalled. `reply` is the body as it came; times are Unix seconds and seconds."""
-
-    seq: int
-    stage: str
-    item: str
-    step: str
-    attempt: int
-    kind: str
-    request_digest: bytes
-    reply: bytes
-    endpoint: str
-    session: int
-    tries: int
-    sent_at: float
-    latency_s: float
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-
-    def values(self) -> tuple[object, ...]:
-        """The row's columns in table order, the checksum last."""
-        columns = (
-            self.seq, self.stage, self.item, self.step, self.attempt, self.kind, self.request_digest,
-            self.reply, self.endpoint, self.session, self.tries, self.sent_at, self.latency_s,
-            self.prompt_tokens, self.completion_tokens, self.cached_tokens,
-        )  # fmt: skip
-        return (*columns, checksum(columns))
+def call_values(record: CallRecord) -> tuple[object, ...]:
+    """The columns of a call row in table order, the checksum last."""
+    columns = (
+        record.seq, record.stage, record.item, record.step, record.attempt, record.kind,
+        record.request_digest, record.reply, record.endpoint, record.session, record.tries,
+        record.sent_at, record.latency_s, record.prompt_tokens, record.completion_tokens,
+        record.cached_tokens,
+    )  # fmt: skip
+    return (*columns, checksum(columns))
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRow:
-    """How an item ended: its end reason, its rounds and the sequence numbers of its calls, in order.
-
-    `note` is JSON about a failure, else empty. Call rows of the item from `as_of` on came after this
-    outcome and belong to a later retry. `low_water` is the first call row at that moment which
-    belongs to an unfinished item: everything before it is finished and need not be read at a resume.
-    """
-
-    seq: int
-    stage: str
-    item: str
-    result: str
-    note: str
-    rounds: int
-    calls: tuple[int, ...]
-    as_of: int
-    low_water: int
-    ended_at: float
-    session: int
-
-    def values(self) -> tuple[object, ...]:
-        """The row's columns in table order, the checksum last."""
-        columns = (
-            self.seq, self.stage, self.item, self.result, self.note, self.rounds,
-            pack_seqs(self.calls), self.as_of, self.low_water, self.ended_at, self.session,
-        )  # fmt: skip
-        return (*columns, checksum(columns))
+def outcome_values(record: OutcomeRecord) -> tuple[object, ...]:
+    """The columns of an outcome row in table order, the checksum last."""
+    columns = (
+        record.seq, record.stage, record.item, record.result, record.note, record.rounds,
+        pack_seqs(record.calls), record.as_of, record.low_water, record.ended_at, record.session,
+    )  # fmt: skip
+    return (*columns, checksum(columns))
 
 
 CALL_COLUMNS = (
@@ -142,18 +92,18 @@ def checksum(columns: tuple[object, ...]) -> int:
     return zlib.crc32("\0".join(words).encode("utf-8", "surrogatepass"), crc)
 
 
-def read_call(columns: tuple[object, ...]) -> CallRow:
-    """A CallRow from a table row; raises JournalDamaged where the checksum does not hold."""
+def read_call(columns: tuple[object, ...]) -> CallRecord:
+    """A CallRecord from a table row; raises JournalDamaged where the checksum does not hold."""
     _verify("calls", columns)
-    return CallRow(*columns[:-1])  # type: ignore[arg-type]
+    return CallRecord(*columns[:-1])  # type: ignore[arg-type]
 
 
-def read_outcome(columns: tuple[object, ...]) -> OutcomeRow:
-    """An OutcomeRow from a table row; raises JournalDamaged where the checksum does not hold."""
+def read_outcome(columns: tuple[object, ...]) -> OutcomeRecord:
+    """An OutcomeRecord from a table row; raises JournalDamaged where the checksum does not hold."""
     _verify("outcomes", columns)
     values = list(columns[:-1])
     values[6] = unpack_seqs(columns[6])  # type: ignore[arg-type]
-    return OutcomeRow(*values)  # type: ignore[arg-type]
+    return OutcomeRecord(*values)  # type: ignore[arg-type]
 
 
 def _verify(table: str, columns: tuple[object, ...]) -> None:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import apsw
 
 from engine.errors import CannotWrite, DiskFull, EngineError
-from engine.journal.rows import CallRow, OutcomeRow
+from engine.journal.rows import call_values, outcome_values
+from engine.schema.call import CallRecord, OutcomeRecord
 
 # A multi-row INSERT holds the GIL less than executemany; few sizes keep the statement cache hot.
 _CHUNKS = (64, 16, 4, 1)
@@ -32,7 +33,7 @@ class Statement(NamedTuple):
     bindings: tuple[object, ...]
 
 
-Row = CallRow | OutcomeRow | Statement
+Row = CallRecord | OutcomeRecord | Statement
 _Entry = tuple[Row, "asyncio.Future[None] | None"]
 
 
@@ -105,8 +106,8 @@ class Writer:
             self._loop.call_soon_threadsafe(_resolve, waiting, error)
 
     def _insert(self, rows: Sequence[Row]) -> None:
-        calls = [row.values() for row in rows if isinstance(row, CallRow)]
-        outcomes = [row.values() for row in rows if isinstance(row, OutcomeRow)]
+        calls = [call_values(row) for row in rows if isinstance(row, CallRecord)]
+        outcomes = [outcome_values(row) for row in rows if isinstance(row, OutcomeRecord)]
         for table, values in (("calls", calls), ("outcomes", outcomes)):
             start = 0
             for size in _CHUNKS:

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
+
+from engine.errors import TransportFailed
+from engine.version import __version__
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+USER_AGENT = f"recsim-engine/{__version__}"
+LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,7 @@ class RawReply:
 class Transport(Protocol):
     """What the caller needs of HTTP."""
 
-    async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float
-    ) -> RawReply:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float) -> RawReply:
         """Send one POST and read the whole reply within `deadline_s` seconds.
 
         Raises `TransportFailed` alone, with `possibly_paid` false only where no byte of the request
@@ -39,3 +43,46 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close all connections; safe to call twice."""
         ...
+
+
+def refuse_headers(headers: Mapping[str, str]) -> None:
+    """Refuse a header that HTTP forbids, before a library quotes its value (a key) in an error."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            raise TransportFailed(
+                "protocol",
+                f"header {name!r}: its value holds a line break, outer space or non-ASCII character",
+                possibly_paid=False,
+            )
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
+            raise TransportFailed("protocol", "a header has an illegal name", possibly_paid=False)
+
+
+def refuse_encoding(encoding: str | None, url: str) -> None:
+    """Refuse a body in an encoding that nobody asked for; gzip alone is asked for."""
+    if encoding is not None and encoding.lower() not in ("", "identity", "gzip"):
+        raise TransportFailed(
+            "encoding",
+            f"{origin_of(url)}: content-encoding {encoding[:40]!r} was not asked for",
+            possibly_paid=True,
+            no_byte_received=False,
+        )
+
+
+def too_large(url: str, limit_bytes: int) -> TransportFailed:
+    """The failure of a reply whose decoded body exceeds the cap."""
+    return TransportFailed(
+        "too_large",
+        f"{origin_of(url)}: the reply exceeds {limit_bytes:,} bytes",
+        possibly_paid=True,
+        no_byte_received=False,
+    )
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port for messages: never the user part or the query, which may hold a key."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(malformed URL)"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

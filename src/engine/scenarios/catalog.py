@@ -16,8 +16,8 @@ from types import MappingProxyType, SimpleNamespace
 import orjson
 
 from engine.errors import BadInput
-from engine.scenarios.task_file import LANGUAGES, Option, TaskFile, read_task_file
-from engine.scenarios.text_template import TextTemplate, load_template
+from engine.scenarios.task_file import LANGUAGES, Option, TaskFile, parse_canonical, read_task_file
+from engine.scenarios.text_template import TextTemplate, compile_template, load_template
 from engine.schema.job import TASK_PATTERN
 from engine.schema.scenario import Scenario
 
@@ -112,6 +112,39 @@ class Catalog:
         )
         catalog.scenarios()  # so that a description which cannot be rendered is found now, not in a run
         return catalog
+
+    @classmethod
+    def from_sources(cls, sources: Mapping[str, str], language: str) -> Catalog:
+        """The catalog that gave these `sources`, from the texts alone: a run outlives its templates folder.
+
+        Raises `BadInput` where the texts are not those of a catalog.
+        """
+        folder = Path("(stored in the run)")
+        prompts: dict[str, dict[str, TextTemplate]] = {"": {}}
+        files: dict[str, TaskFile] = {}
+        descriptions: dict[str, TextTemplate] = {}
+        try:
+            for name, text in sources.items():
+                kind, *owner, leaf = name.split("/")
+                slug = "".join(owner)
+                if kind == "prompt":
+                    template = compile_template(folder / name, text, language, PROMPT_NAMES[leaf])
+                    prompts.setdefault(slug, {})[leaf] = template
+                elif leaf == "task":
+                    files[slug] = parse_canonical(text, language)
+            for slug, file in files.items():
+                name = f"task/{slug}/description"
+                known = {*file.variables, "requirements"}
+                descriptions[slug] = compile_template(folder / name, sources[name], language, known)
+        except (KeyError, ValueError) as error:
+            raise BadInput(f"the run's stored templates cannot be read: {error}") from error
+        shared = prompts[""]
+        tasks = {
+            slug: Task(slug, file, descriptions[slug], own, MappingProxyType({**shared, **own}))
+            for slug, file in sorted(files.items())
+            for own in (prompts.get(slug, {}),)
+        }
+        return cls(folder, language, MappingProxyType(tasks), shared)
 
     def scenarios(self) -> Sequence[Scenario]:
         """The scenarios that runs use, by slug and number."""

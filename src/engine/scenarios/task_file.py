@@ -25,6 +25,8 @@ LANGUAGES = ("en", "zh")
 
 def _pick_wording(value: object, info: ValidationInfo) -> object:
     language = info.context["language"] if info.context else LANGUAGES[0]
+    if isinstance(value, str) and info.context and info.context.get("is_picked"):
+        return value
     if not isinstance(value, dict):
         raise ValueError(f"write one wording per language, such as {{{language}: ...}}")
     if unknown := [key for key in value if key not in LANGUAGES]:
@@ -136,6 +138,11 @@ def read_task_file(path: Path, language: str) -> TaskFile:
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         message = first["msg"].removeprefix("Value error, ")
         raise BadInput(f"{path}:{_line_of(node, first['loc'])}: {where}: {message}.") from error
+
+
+def parse_canonical(text: str, language: str) -> TaskFile:
+    """The task file whose canonical JSON, in one language, is `text` (see `Catalog.sources`)."""
+    return TaskFile.model_validate_json(text, context={"language": language, "is_picked": True})
 
 
 class _Loader(yaml.SafeLoader):

@@ -41,7 +41,11 @@ def load_template(path: Path, language: str, known: Collection[str]) -> TextTemp
 
     Raises `BadInput` for a file that is missing, is not UTF-8, breaks Jinja's syntax or uses another name.
     """
-    source = read_text(path).rstrip("\n")
+    return compile_template(path, read_text(path).rstrip("\n"), language, known)
+
+
+def compile_template(path: Path, source: str, language: str, known: Collection[str]) -> TextTemplate:
+    """As `load_template`, for a source at hand; `path` names it in errors."""
     environment = _environment(language)
     try:
         tree = environment.parse(source)

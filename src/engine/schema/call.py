@@ -1,8 +1,12 @@
-"""A call is one LLM request and its reply; its key says which question it answers."""
+"""A call is one LLM request and its reply; its key says which question it answers.
+
+Records are calls and outcomes as the journal keeps them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -40,3 +44,55 @@ class Reply:
     usage: Usage
     served_model: str
     reasoning: str = ""
+
+
+class CallKind(StrEnum):
+    """What a call record is. Only a reply is replayed; the others are for accounts and blame."""
+
+    REPLY = "reply"
+    POSSIBLY_PAID = "possibly_paid"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call as journalled. `reply` is the body as it came; times are Unix seconds and seconds."""
+
+    seq: int
+    stage: str
+    item: str
+    step: str
+    attempt: int
+    kind: str
+    request_digest: bytes
+    reply: bytes
+    endpoint: str
+    session: int
+    tries: int
+    sent_at: float
+    latency_s: float
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRecord:
+    """How an item ended: its end reason, its rounds and the sequence numbers of its calls, in order.
+
+    `note` is JSON about a failure, else empty. Calls of the item from `as_of` on came after this outcome
+    and belong to a later retry. `low_water` is the first call at that moment which belongs to an
+    unfinished item: everything before it is finished and need not be read at a resume.
+    """
+
+    seq: int
+    stage: str
+    item: str
+    result: str
+    note: str
+    rounds: int
+    calls: tuple[int, ...]
+    as_of: int
+    low_water: int
+    ended_at: float
+    session: int

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# The stage of the calls that hold conversations.
+STAGE = "conversation"
+
 
 class Role(StrEnum):
     """The two sides. In a stored history the simulator's turns carry the role `user`."""

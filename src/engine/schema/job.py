@@ -24,3 +24,10 @@ class Job:
     def job_id(self) -> str:
         """`<task>-<scenario number>-<profile id>-<repeat>`, stable across plans."""
         return f"{self.task}-{self.scenario_number}-{self.profile_id}-{self.repeat}"
+
+    @classmethod
+    def parse(cls, job_id: str) -> Job:
+        """The job of an id; the opener, which is no part of it, stays open. Raises ValueError."""
+        task, number, rest = job_id.split("-", 2)
+        profile_id, _, repeat = rest.rpartition("-")
+        return cls(task, int(number), profile_id, int(repeat))

@@ -93,11 +93,11 @@ def throttle_wait_s(n: int, hint_s: float | None, random: Random) -> float:
     """Seconds before try n+1 (n = 0, 1, ...) when there was no capacity; never shorter than the hint."""
     if hint_s is not None:
         return hint_s + random.uniform(0, min(0.1 * hint_s, 5.0))
-    return random.uniform(0.5, 1) * min(60.0, 2.0 * 2 ** min(n, 10))
+    return random.uniform(0.5, 1) * min(60.0, 2.0 * 2.0 ** min(n, 10))
 
 
 def transient_wait_s(n: int, hint_s: float | None, random: Random) -> float:
     """Seconds before try n+1 (n = 0, 1, ...) after a transient failure."""
     if hint_s is not None:
         return hint_s + random.uniform(0, min(0.1 * hint_s, 5.0))
-    return random.uniform(0, 1) * min(30.0, 0.5 * 2 ** min(n, 10))
+    return random.uniform(0, 1) * min(30.0, 0.5 * 2.0 ** min(n, 10))

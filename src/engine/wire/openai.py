@@ -23,7 +23,7 @@ PARAMETERS_DIGEST_BYTES = 8
 class RequestForm:
     """What is the same in every request of one model: encoded and hashed once."""
 
-    __slots__ = ("_head", "_salt", "cache_hint", "max_tokens", "model", "send_seed")
+    __slots__ = ("_head", "_salt", "max_tokens", "model", "send_seed")
 
     def __init__(
         self,
@@ -35,7 +35,6 @@ class RequestForm:
         stop: tuple[str, ...] = (),
         extra: Mapping[str, object] | None = None,
         send_seed: bool = True,
-        cache_hint: bool = True,
     ) -> None:
         fields: dict[str, object] = {"model": model, "max_tokens": max_tokens}
         if temperature is not None:
@@ -48,18 +47,17 @@ class RequestForm:
         self.model = model
         self.max_tokens = max_tokens
         self.send_seed = send_seed
-        self.cache_hint = cache_hint
         encoded = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
         self._head = encoded[:-1] + b',"messages":['
         # The cache hint is not part of it: it follows from the job and decides no content.
         self._salt = encoded
 
-    def encode(self, messages: MessageLog, *, seed: int, cache_key: str) -> bytes:
-        """The request's body. `cache_key` must need no JSON escaping; ids of jobs do not."""
+    def encode(self, messages: MessageLog, *, seed: int, cache_key: str | None) -> bytes:
+        """The request's body. `cache_key` must need no JSON escaping, as ids of jobs; None sends no hint."""
         tail = b"]"
         if self.send_seed:
             tail += b',"seed":%d' % seed
-        if self.cache_hint:
+        if cache_key is not None:
             tail += b',"prompt_cache_key":"%s"' % cache_key.encode("ascii")
         return b"%s%s%s}" % (self._head, messages.body(), tail)
 

@@ -30,7 +30,8 @@ _SHOWN = 300
 # OpenRouter, Google and Azure.
 _QUOTA = re.compile(
     r"insufficient_quota|exceeded your current quota|billing_hard_limit|billing_not_active"
-    r"|enforced_spend_limit|spend limit|usage limits? (?:was |were |has been )?reached|specified API usage limits"
+    r"|enforced_spend_limit|spend limit|usage limits? (?:was |were |has been )?reached"
+    r"|specified API usage limits"
     r"|insufficient (?:balance|credits?)|credit balance is too low|requires more credits|quota_exceeded",
     re.IGNORECASE,
 )

@@ -1,0 +1,190 @@
+"""What a person sees of a run: a line that moves on a terminal, log lines elsewhere, a report at the end.
+
+The display samples the run's state a few times a second and is told nothing, so that it cannot slow the
+run down; results go to stdout, progress to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+
+import anyio
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from engine.dataset.build import DatasetCounts
+from engine.dataset.record import ConversationRecord
+from engine.journal.inputs import RunInputs
+from engine.runner.run import RunProgress, RunResult
+from engine.runner.run_folder import RunFolder
+from engine.schema.conversation import Role
+
+_REFRESH_S = 0.25
+_LOG_EVERY_S = 10.0
+_SAMPLE_CHARS = 280
+_SAMPLE_TURNS = 6
+
+
+class Display:
+    """Shows a run's progress until it is cancelled."""
+
+    def __init__(self, name: str, progress: RunProgress, *, is_quiet: bool) -> None:
+        self._name = name
+        self._progress = progress
+        self._is_quiet = is_quiet
+        self._console = Console(stderr=True)
+
+    async def show(self) -> None:
+        """Show until cancelled; the last state stays on the screen."""
+        if self._is_quiet:
+            return
+        if self._console.is_terminal:
+            with Live(console=self._console, auto_refresh=False) as live:
+                try:
+                    while True:
+                        live.update(self._picture(), refresh=True)
+                        await anyio.sleep(_REFRESH_S)
+                finally:
+                    live.update(self._picture(), refresh=True)
+        else:
+            while True:
+                await anyio.sleep(_LOG_EVERY_S)
+                click.echo(f"{time.strftime('%H:%M:%S')} {self._name} {self._status()}", err=True)
+
+    def _picture(self) -> Table:
+        progress = self._progress
+        table = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(1, progress.planned), completed=progress.done, width=30)
+        table.add_row(Text(self._name, style="bold"), bar, Text(self._status()))
+        return table
+
+    def _status(self) -> str:
+        progress, calls = self._progress, self._progress.calls
+        elapsed = max(1e-9, time.monotonic() - progress.started_at)
+        parts = [f"{progress.done}/{progress.planned} conversations"]
+        parts.append(f"{calls.replies / elapsed:.0f} calls/s")
+        in_flight = sum(endpoint.in_flight for endpoint in progress.endpoints.values())
+        parts.append(f"{in_flight} in flight")
+        if calls.backing_off:
+            parts.append(f"{calls.backing_off} waiting")
+        if retries := sum(calls.retries.values()):
+            parts.append(f"{retries} retries")
+        if failed := progress.ended.get("failed", 0):
+            parts.append(f"{failed} failed")
+        ended = sum(progress.ended.values())
+        if ended and progress.planned > progress.done:
+            parts.append(f"ETA {_duration((progress.planned - progress.done) * elapsed / ended)}")
+        if progress.drain is not None and progress.drain.is_requested:
+            parts.append("stopping: calls in the air land (again to cut them off)")
+        return " · ".join(parts)
+
+
+def print_report(
+    folder: RunFolder,
+    counts: DatasetCounts,
+    summary: Mapping[str, object],
+    result: RunResult,
+    *,
+    as_json: bool,
+) -> None:
+    """What came out: a sample, Table 1's rows, and where everything lies."""
+    if as_json:
+        stopped = None if result.stopped_by is None else str(result.stopped_by)
+        click.echo(
+            json.dumps({"run": folder.name, "folder": str(folder.path), "stopped_by": stopped, **summary})
+        )
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    is_complete = counts.conversations >= counts.planned
+    if counts.sample is not None and result.ended:
+        print_sample(console, counts.sample)
+    console.print(shape_table(counts))
+    if counts.dropped_because:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.dropped_because.most_common())
+        console.print(f"dropped because: {reasons}")
+    if is_complete and not result.ended:
+        console.print(f"run {folder.name} is complete; nothing was sent.")
+    else:
+        done = sum(result.ended.values())
+        console.print(
+            f"run {folder.name}: {counts.conversations} of {counts.planned} conversations, "
+            f"{done} of them now, in {_duration(result.duration_s)}"
+        )
+    if not is_complete:
+        console.print(f"go on with: engine resume {folder.name}", style="bold")
+    for label, path in (
+        ("dataset", folder.conversations), ("summary", folder.summary), ("journal", folder.journal),
+        ("settings", folder.settings), ("events", folder.events),
+    ):  # fmt: skip
+        console.print(f"  {label:<9}{path}")
+
+
+def shape_table(counts: DatasetCounts) -> Table:
+    """Table 1 of the paper: the raw row and the kept row."""
+    table = Table(title="Table 1", title_justify="left")
+    for column in ("", "scenarios", "conversations", "utterances", "rounds", "cl100k tokens"):
+        table.add_column(column, justify="left" if not column else "right")
+    for label, row in (("raw", counts.raw().row()), ("kept", counts.kept.row())):
+        table.add_row(
+            label,
+            str(row.scenarios),
+            str(row.conversations),
+            f"{row.mean_utterances:.2f}",
+            f"{row.mean_rounds:.2f}",
+            f"{row.mean_tokens:.2f}",
+        )
+    return table
+
+
+def print_sample(console: Console, record: ConversationRecord) -> None:
+    """The beginning of one conversation, shortened."""
+    console.print(f"a conversation ({record.job.job_id}, {record.end_reason}):", style="bold")
+    for turn in record.turns[:_SAMPLE_TURNS]:
+        speaker = "user" if turn.role is Role.USER else "assistant"
+        text = " ".join(turn.content.split())
+        shown = text if len(text) <= _SAMPLE_CHARS else text[:_SAMPLE_CHARS] + "..."
+        console.print(Text(f"  {speaker:<10}", style="cyan" if speaker == "user" else "green") + Text(shown))
+    if len(record.turns) > _SAMPLE_TURNS:
+        console.print(f"  ... and {len(record.turns) - _SAMPLE_TURNS} more turns")
+    console.print()
+
+
+def print_plan(folder: RunFolder, inputs: RunInputs) -> None:
+    """The plan, and one rendered set-up of each task; nothing is sent."""
+    plan = inputs.plan
+    profiles = sum(1 for _ in plan.profile_ids_used())
+    click.echo(f"run {folder.name} in {folder.path}")
+    click.echo(
+        f"{len(plan)} conversations: {len(plan.scenarios_used())} scenarios x {profiles} profiles, "
+        f"repeat {plan.repeats}, limit {plan.limit or 'none'}"
+    )
+    for stage, settings in inputs.config.stages.items():
+        click.echo(f"{stage}: {settings.model} at {settings.endpoint}, temperature {settings.temperature}")
+    seen: set[str] = set()
+    for job in plan.jobs():
+        if job.task in seen:
+            continue
+        seen.add(job.task)
+        prompts = inputs.prompts(job)
+        click.echo(f"\n--- {job.job_id}: what the user simulator is told " + "-" * 20)
+        click.echo("\n\n".join(prompts.simulator_setup))
+        click.echo(f"--- after each reply: {prompts.end_prompt}")
+        if len(seen) == len(inputs.catalog.tasks):
+            break
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

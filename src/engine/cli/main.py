@@ -1,0 +1,76 @@
+"""`engine`: the commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+import click
+
+from engine.cli.read_commands import export, runs, show, status, verify
+from engine.cli.rehearse_command import rehearse
+from engine.cli.run_commands import resume, run
+from engine.errors import EngineError
+from engine.logs import SECRETS
+from engine.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="engine")
+def engine() -> None:
+    """Generate task-based recommendation conversations with two LLMs.
+
+    `engine run` needs nothing else: it rehearses with an embedded offline endpoint.
+    """
+
+
+for command in (run, resume, status, runs, show, export, verify, rehearse):
+    engine.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit with the code that docs/design.md lists."""
+    sys.exit(exit_code_of(sys.argv[1:]))
+
+
+def exit_code_of(arguments: list[str]) -> int:
+    """Run one command; what went wrong is said on stderr."""
+    try:
+        result = engine.main(arguments, prog_name="engine", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # `engine show ... | head`: the reader has seen enough.
+        sys.stderr.close()
+        return 0
+    except BaseException as error:  # noqa: BLE001 - whatever it is becomes a message and an exit code
+        return report(error)
+
+
+def report(error: BaseException) -> int:
+    """Say what happened; the exit code for it."""
+    known = find_engine_error(error)
+    if known is not None:
+        click.echo(SECRETS.hide(f"engine: {known}"), err=True)
+        return known.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    text = "".join(traceback.format_exception(error))
+    click.echo(SECRETS.hide(text), err=True)
+    click.echo("engine: this is a bug; what was acknowledged is safe, and `engine resume` goes on.", err=True)
+    return 70
+
+
+def find_engine_error(error: BaseException) -> EngineError | None:
+    """The engine's own error inside `error`, which task groups may have wrapped."""
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [find_engine_error(inner) for inner in error.exceptions]
+        # A bug beside an expected error is still a bug.
+        return None if None in found else found[0]
+    return None

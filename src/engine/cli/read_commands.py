@@ -1,0 +1,290 @@
+"""Commands that only read a run, also while it is being worked on: status, runs, show, export, verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+
+from engine.cli.display import shape_table
+from engine.dataset.build import stream_outcomes, write_dataset
+from engine.dataset.record import build_record
+from engine.errors import BadInput, EngineError, JournalDamaged
+from engine.journal.inputs import RunInputs, read_inputs
+from engine.journal.reader import Reader
+from engine.llm.caller import History, call_seed
+from engine.llm.exchange import Exchange
+from engine.runner.run import request_form
+from engine.runner.run_folder import RunFolder, all_folders, existing_folder
+from engine.schema.call import OutcomeRecord
+from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.job import Job
+
+_SIDES = {"simulator": Role.USER, "assistant": Role.ASSISTANT}
+
+run_argument = click.argument("run_name", metavar="RUN")
+runs_dir_option = click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
+
+
+@contextmanager
+def opened(runs_dir: Path, run_name: str) -> Iterator[tuple[RunFolder, Reader, RunInputs]]:
+    """A run's folder, journal and inputs, for reading."""
+    folder = existing_folder(runs_dir, run_name)
+    reader = Reader(folder.journal)
+    try:
+        yield folder, reader, read_inputs(reader)
+    finally:
+        reader.close()
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+@json_option
+def status(run_name: str, runs_dir: Path, as_json: bool) -> int:
+    """How far RUN is, and what a resume will still cost."""
+    with opened(runs_dir, run_name) as (folder, reader, inputs):
+        facts = run_status(folder, reader, inputs)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return 0
+    click.echo(f"run {facts['run']}: {facts['state']}")
+    click.echo(f"  conversations  {facts['ended']} of {facts['planned']} ended: {facts['end_reasons']}")
+    click.echo(f"  unfinished     {facts['unfinished']} begun and not ended")
+    click.echo(f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid")
+    click.echo(f"  tokens         {facts['prompt_tokens']} in, {facts['completion_tokens']} out")
+    if facts["remaining"]:
+        click.echo(
+            f"  still to do    {facts['remaining']} conversations, about {facts['remaining_calls']} calls, "
+            f"{facts['remaining_prompt_tokens']} tokens in and {facts['remaining_completion_tokens']} out"
+        )
+        click.echo(f"  go on with     engine resume {facts['run']}")
+    return 0
+
+
+def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str, object]:
+    """The facts behind `status`. What remains is estimated from what has ended so far."""
+    ended_by = reader.counts_by_result(STAGE)
+    ended, planned = sum(ended_by.values()), len(inputs.plan)
+    totals, sessions = reader.totals(STAGE), reader.sessions()
+    remaining = max(0, planned - ended)
+    unfinished = sum(stage == STAGE for stage, _ in reader.unfinished())
+    # Begun conversations have paid for a part of their calls already; on average half.
+    share = max(0.0, remaining - unfinished / 2) / max(1.0, ended + unfinished / 2)
+    is_open = bool(sessions) and sessions[-1].ended_at is None
+    return {
+        "run": folder.name,
+        "state": "complete" if not remaining else "held by a process, or killed" if is_open else "stopped",
+        "planned": planned,
+        "ended": ended,
+        "end_reasons": ended_by,
+        "unfinished": unfinished,
+        "remaining": remaining,
+        "calls": totals.replies,
+        "possibly_paid": totals.possibly_paid,
+        "prompt_tokens": totals.prompt_tokens,
+        "completion_tokens": totals.completion_tokens,
+        "cached_tokens": totals.cached_tokens,
+        "remaining_calls": round(totals.replies * share),
+        "remaining_prompt_tokens": round(totals.prompt_tokens * share),
+        "remaining_completion_tokens": round(totals.completion_tokens * share),
+        "sessions": len(sessions),
+    }
+
+
+@click.command()
+@runs_dir_option
+@json_option
+def runs(runs_dir: Path, as_json: bool) -> int:
+    """List all runs, the latest last."""
+    rows: list[dict[str, object]] = []
+    for folder in all_folders(runs_dir):
+        try:
+            with opened(runs_dir, folder.name) as (_, reader, inputs):
+                rows.append(run_status(folder, reader, inputs))
+        except EngineError as error:
+            rows.append({"run": folder.name, "state": f"cannot be read: {error}", "ended": 0, "planned": 0})
+    if as_json:
+        click.echo(json.dumps(rows))
+    elif not rows:
+        click.echo(f"no runs in {runs_dir}. `engine run` makes the first one.")
+    for row in [] if as_json else rows:
+        click.echo(f"{row['run']:<32} {row['ended']:>7} of {row['planned']:<7} {row['state']}")
+    return 0
+
+
+@click.command()
+@run_argument
+@click.argument("conversation")
+@click.option("--as-sent", "side", type=click.Choice(sorted(_SIDES)), help="What this side was sent.")
+@click.option("--raw", is_flag=True, help="The replies' bytes as they came, one per line.")
+@runs_dir_option
+@json_option
+def show(run_name: str, conversation: str, side: str | None, raw: bool, runs_dir: Path, as_json: bool) -> int:
+    """Show one CONVERSATION of RUN, ended or not, whole."""
+    with opened(runs_dir, run_name) as (_, reader, inputs):
+        job = find_job(inputs, conversation)
+        outcome = reader.outcomes(STAGE, [conversation]).get(conversation)
+        seqs = outcome.calls if outcome else reader.unfinished().get((STAGE, conversation), ())
+        records = reader.calls(seqs)
+        if not records:
+            raise BadInput(f"conversation {conversation!r} is planned in run {run_name}, and not begun.")
+        if raw:
+            for record in records:
+                click.echo(f"{record.step}\t{record.reply.decode('utf-8', 'replace')}")
+            return 0
+        exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+        sent: list[tuple[str, str, bytes]] = []
+        for record in records:
+            if exchange.question is not None and record.kind == "reply":
+                if side and exchange.question.side is _SIDES[side]:
+                    sent.append((record.step, side, exchange.question.messages.body()))
+                exchange.replay([record])
+        if side:
+            if not sent:
+                raise BadInput(f"the {side} was not asked in conversation {conversation}.")
+            # Prefixes only grow, so the last request holds all of them.
+            messages = orjson.loads(b"[" + sent[-1][2] + b"]")
+            _print_messages(messages, as_json=as_json)
+            return 0
+        if exchange.question is not None and outcome is not None:
+            exchange.end(EndReason(outcome.result))
+        if outcome is None:
+            _print_messages(
+                [{"role": turn.role, "content": turn.content} for turn in exchange.dialogue.turns],
+                as_json=as_json,
+            )
+            click.echo("(not ended yet)", err=True)
+            return 0
+        _print_record(build_record(inputs, job, exchange).fields, outcome, as_json=as_json)
+    return 0
+
+
+def find_job(inputs: RunInputs, conversation: str) -> Job:
+    """The job of a conversation's id; BadInput where the plan does not hold it."""
+    explicit = {job.job_id: job for job in inputs.plan.explicit or ()}
+    if conversation in explicit:
+        return explicit[conversation]
+    try:
+        job = Job.parse(conversation)
+        inputs.profile(job)
+        inputs.scenario(job)
+    except (ValueError, EngineError):
+        example = next(inputs.plan.jobs()).job_id
+        raise BadInput(
+            f"there is no conversation {conversation!r} in this run; ids look like {example}."
+        ) from None
+    return job
+
+
+def _print_messages(messages: list[dict[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(messages, ensure_ascii=False))
+        return
+    for message in messages:
+        click.echo(f"[{message['role']}]\n{message['content']}\n")
+
+
+def _print_record(fields: dict[str, object], outcome: OutcomeRecord, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps(fields).decode())
+        return
+    scenario, profile = fields["scenario"], fields["profile"]
+    assert isinstance(scenario, dict)
+    assert isinstance(profile, dict)
+    click.echo(f"{fields['id']}: {fields['task_name']}, scenario {scenario['number']}, {fields['language']}")
+    click.echo(f"\n{scenario['text']}\n\n{profile['text']}\n")
+    history = fields["history"]
+    assert isinstance(history, list)
+    _print_messages(history, as_json=False)
+    kept = "kept" if fields["kept"] else f"dropped because: {', '.join(map(str, fields['dropped_because']))}"  # type: ignore[call-overload]
+    click.echo(f"ended: {fields['end_reason']} after {fields['rounds']} rounds; {kept}")
+    if outcome.note:
+        click.echo(f"failure: {outcome.note}")
+    flags = fields["flags"]
+    assert isinstance(flags, list)
+    for flag in flags:
+        click.echo(
+            f"  {flag['effect']}: {flag['rule']} ({flag['side']}, turn {flag['turn']}) {flag['detail']}"
+        )
+
+
+@click.command()
+@run_argument
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: in the run's export/.")
+@click.option("--include", type=click.Choice(["dropped"]), help="Write dropped conversations too.")
+@runs_dir_option
+@json_option
+def export(run_name: str, out: Path | None, include: str | None, runs_dir: Path, as_json: bool) -> int:
+    """Write the conversations of RUN that have ended, at any moment, also while it goes on."""
+    with opened(runs_dir, run_name) as (folder, reader, inputs):
+        path = out or folder.export / "conversations.jsonl"
+        counts = write_dataset(
+            reader, inputs, path, wanted=lambda record: record.is_kept or include == "dropped"
+        )
+    kept = counts.kept.row().conversations
+    written = counts.conversations if include else kept
+    if as_json:
+        facts = {"file": str(path), "written": written, "kept": kept, "ended": counts.conversations}
+        click.echo(json.dumps(facts | {"planned": counts.planned}))
+        return 0
+    Console(highlight=False).print(shape_table(counts))
+    click.echo(
+        f"{written} conversations written to {path} ({counts.conversations} of {counts.planned} ended)"
+    )
+    return 0
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+@json_option
+def verify(run_name: str, runs_dir: Path, as_json: bool) -> int:
+    """Check every row's checksum, and that each finished conversation replays from its own requests."""
+    folder = existing_folder(runs_dir, run_name)
+    reader = Reader(folder.journal)
+    problems = list(reader.damaged_rows())
+    checked = 0
+    try:
+        if not problems:
+            inputs = read_inputs(reader)
+            checked, problems = _replay_all(reader, inputs)
+    finally:
+        reader.close()
+    if as_json:
+        click.echo(json.dumps({"run": folder.name, "conversations": checked, "problems": problems}))
+    else:
+        for problem in problems:
+            click.echo(problem)
+        click.echo(f"{checked} conversations replayed, {len(problems)} problems")
+    return JournalDamaged.exit_code if problems else 0
+
+
+def _replay_all(reader: Reader, inputs: RunInputs) -> tuple[int, list[str]]:
+    stages = inputs.config.stages
+    forms = {Role.USER: request_form(stages["simulator"]), Role.ASSISTANT: request_form(stages["assistant"])}
+    problems: list[str] = []
+    checked = 0
+    for job, outcome in stream_outcomes(reader, inputs):
+        exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+        try:
+            for call in reader.calls(outcome.calls):
+                question = exchange.question
+                if question is not None:
+                    seed = call_seed(inputs.config.seed, question.key)
+                    History([call]).find(
+                        question.key, forms[question.side].digest(question.messages, seed=seed)
+                    )
+                exchange.replay([call])
+        except EngineError as error:
+            problems.append(f"{job.job_id}: {error}")
+        checked += 1
+    return checked, problems

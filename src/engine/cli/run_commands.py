@@ -1,0 +1,188 @@
+"""`engine run` and `engine resume`: the main job."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import click
+
+from engine.cli.display import Display, print_plan, print_report
+from engine.cli.run_options import ModelOptions, build_config, endpoint_kind
+from engine.clock import SystemClock
+from engine.config.identity import identity_fields
+from engine.config.settings import EndpointSettings, RunConfig
+from engine.dataset.build import write_dataset, write_summary
+from engine.errors import BadInput, EngineError
+from engine.journal.inputs import RunInputs, read_inputs
+from engine.journal.reader import Reader
+from engine.logs import EventLog
+from engine.rehearsal.server import RehearsalSettings, serve
+from engine.runner.prepare import prepare
+from engine.runner.run import RunProgress, RunResult, work_on_run
+from engine.runner.run_folder import (
+    RunFolder,
+    all_folders,
+    default_name,
+    existing_folder,
+    open_folder,
+)
+from engine.schema.conversation import STAGE, EndReason
+
+runs_dir_option = click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+    help="Where runs lie.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
+
+
+@click.command()
+@click.argument("config_file", metavar="[CONFIG]", required=False, type=click.Path(path_type=Path))
+@click.option("--concurrency", type=int, metavar="N", help="Conversations in flight.  [default: 64]")
+@click.option("--run", "run_name", metavar="NAME", help="Name of the run; default: from its content.")
+@click.option("--limit", type=int, metavar="N", help="The plan's first N conversations.")
+@click.option("--task", "tasks", multiple=True, metavar="T", help="This task only; may be repeated.")
+@click.option("--profiles", type=click.Path(), metavar="FILE", help="Profile pool.")
+@click.option("--jobs", type=click.Path(), metavar="FILE", help="An explicit list of jobs (JSON Lines).")
+@click.option("--repeat", type=int, metavar="K", help="Conversations per profile and scenario.")
+@click.option("--seed", type=int, metavar="S", help="Seed of all requests.")
+@click.option("--language", metavar="L", help="Language of prompts and conversations: en or zh.")
+@click.option("--base-url", metavar="URL", help="OpenAI-format endpoint, e.g. http://127.0.0.1:8000/v1.")
+@click.option("--simulator", metavar="MODEL", help="The user simulator's model.")
+@click.option("--assistant", metavar="MODEL", help="The assistant's model.")
+@click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
+@click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
+@runs_dir_option
+@json_option
+def run(
+    config_file: Path | None,
+    run_name: str | None,
+    base_url: str | None,
+    simulator: str | None,
+    assistant: str | None,
+    key_env: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: object,
+) -> int:
+    """Hold every conversation of the plan, or go on with it.
+
+    The same command twice goes on with the same run. Without CONFIG and endpoint it rehearses: 220
+    conversations, ten for each scenario, with an embedded offline endpoint.
+    """
+    config, config_dir = build_config(
+        config_file, options, ModelOptions(base_url, simulator, assistant, key_env)
+    )
+    inputs = prepare(config, config_dir=config_dir)
+    name = run_name or default_name(endpoint_kind(config), identity_fields(config))
+    folder = open_folder(config.runs_dir, name)
+    if dry_run:
+        print_plan(folder, inputs)
+        return 0
+    return carry_out(folder, inputs, config_dir, as_json=as_json)
+
+
+@click.command()
+@click.argument("run_name", metavar="[RUN]", required=False)
+@click.option("--concurrency", type=int, metavar="N", help="Conversations in flight.")
+@click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--retry-failed", is_flag=True, help="Take failed conversations up again.")
+@runs_dir_option
+@json_option
+def resume(run_name: str | None, runs_dir: Path, retry_failed: bool, as_json: bool, **options: object) -> int:
+    """Go on with RUN where it stopped; by default with the latest unfinished run."""
+    folder = latest_unfinished(runs_dir) if run_name is None else existing_folder(runs_dir, run_name)
+    config, config_dir = folder.read_settings()
+    given = {name: value for name, value in options.items() if value is not None}
+    config = RunConfig.model_validate(config.model_dump() | given)
+    inputs = prepare(config, config_dir=config_dir)
+    return carry_out(folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed)
+
+
+def latest_unfinished(runs_dir: Path) -> RunFolder:
+    """The run that was touched last among those with conversations still to hold."""
+    for folder in reversed(all_folders(runs_dir)):
+        reader = Reader(folder.journal)
+        try:
+            inputs = read_inputs(reader)
+            if sum(reader.counts_by_result(STAGE).values()) < len(inputs.plan):
+                return folder
+        except BadInput:
+            return folder
+        finally:
+            reader.close()
+    raise BadInput(f"no run in {runs_dir} is unfinished. `engine runs` lists them; `engine run` makes one.")
+
+
+def carry_out(
+    folder: RunFolder,
+    inputs: RunInputs,
+    config_dir: Path | None,
+    *,
+    as_json: bool = False,
+    retry_failed: bool = False,
+) -> int:
+    """Work on the run, build its dataset, report; the exit code."""
+    folder.make()
+    progress = RunProgress()
+    result = anyio.run(
+        _work, folder, inputs, config_dir, progress, retry_failed, as_json,
+        backend_options={"use_uvloop": _has_uvloop()},
+    )  # fmt: skip
+    reader = Reader(folder.journal)
+    try:
+        # From the journal alone, as `export` does it: what is shown is what anyone else would get.
+        counts = write_dataset(reader, read_inputs(reader), folder.conversations)
+        summary = write_summary(reader, counts, folder.summary)
+    finally:
+        reader.close()
+    print_report(folder, counts, summary, result, as_json=as_json)
+    if isinstance(result.stopped_by, EngineError):
+        raise result.stopped_by
+    if result.stopped_by is not None:
+        return 128 + result.stopped_by
+    return 3 if counts.end_reasons[EndReason.FAILED] else 0
+
+
+async def _work(
+    folder: RunFolder,
+    inputs: RunInputs,
+    config_dir: Path | None,
+    progress: RunProgress,
+    retry_failed: bool,
+    is_quiet: bool,
+) -> RunResult:
+    with EventLog(folder.events) as log:
+        async with anyio.create_task_group() as group, _endpoints(inputs.config) as endpoints:
+            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
+            result = await work_on_run(
+                folder,
+                inputs,
+                endpoints,
+                clock=SystemClock(),
+                progress=progress,
+                log=log,
+                config_dir=config_dir,
+                retry_failed=retry_failed,
+            )
+            group.cancel_scope.cancel()
+    return result
+
+
+@asynccontextmanager
+async def _endpoints(config: RunConfig) -> AsyncIterator[Mapping[str, EndpointSettings]]:
+    """The configured endpoints, or the embedded one under every name that a stage uses."""
+    if not config.is_rehearsal:
+        yield config.endpoints
+        return
+    async with serve(RehearsalSettings(defect_rate=config.rehearsal.defect_rate)) as server:
+        embedded = EndpointSettings(base_url=server.base_url)
+        yield {settings.endpoint: embedded for settings in config.stages.values()}
+
+
+def _has_uvloop() -> bool:
+    return importlib.util.find_spec("uvloop") is not None

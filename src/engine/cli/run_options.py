@@ -1,0 +1,113 @@
+"""From a configuration file and the command line's options to one RunConfig; options win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from engine.config.load import load_config
+from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.errors import ConfigError, UsageError
+
+# Without a configuration: ten conversations for each of the 22 scenarios.
+_DEFAULT_LIMIT = 220
+_REHEARSAL_MODELS: dict[StageName, str] = {
+    "simulator": "rehearsal-simulator",
+    "assistant": "rehearsal-assistant",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """The short way to name one endpoint and two models."""
+
+    base_url: str | None = None
+    simulator: str | None = None
+    assistant: str | None = None
+    key_env: str | None = None
+
+
+def build_config(
+    file: Path | None, options: Mapping[str, object], models: ModelOptions
+) -> tuple[RunConfig, Path | None]:
+    """The configuration, and the folder of its file. `options` that are None or empty say nothing.
+
+    Raises ConfigError for the file and UsageError for the options.
+    """
+    config = RunConfig() if file is None else load_config(file)
+    given = {name: value for name, value in options.items() if value is not None and value != ()}
+    for name in ("profiles", "jobs"):
+        if name in given:
+            given[name] = Path(str(given[name])).absolute()
+    if file is None and not {"limit", "jobs", "profiles", "tasks", "repeat"} & given.keys():
+        given["limit"] = _DEFAULT_LIMIT
+    try:
+        data = config.model_dump() | given
+        config = RunConfig.model_validate(data)
+        config = _with_models(config, models)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-").replace("tasks", "task")
+        raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
+    return _with_rehearsal_models(config), None if file is None else file.parent.absolute()
+
+
+def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
+    endpoints, stages = dict(config.endpoints), dict(config.stages)
+    if models.base_url is not None:
+        named = {stage.endpoint for stage in stages.values()} or {"default"}
+        if len(named) > 1:
+            raise UsageError("--base-url: the configuration names several endpoints; change them there.")
+        name = named.pop()
+        before = endpoints.get(name)
+        endpoints[name] = EndpointSettings.model_validate(
+            (before.model_dump() if before else {}) | {"base_url": models.base_url} | _key(models, before)
+        )
+    wanted: dict[StageName, str | None] = {"simulator": models.simulator, "assistant": models.assistant}
+    for stage, model in wanted.items():
+        if model is not None:
+            settings = stages.get(stage)
+            stages[stage] = (
+                settings.model_copy(update={"model": model}) if settings else ModelSettings(model=model)
+            )
+    if endpoints:
+        missing = [stage for stage in ("simulator", "assistant") if stage not in stages]
+        if missing:
+            raise ConfigError(
+                f"no model is named for the {' and the '.join(missing)}: give "
+                + " ".join(f"--{stage} MODEL" for stage in missing)
+                + ", or set stages.<name>.model in the configuration."
+            )
+    return RunConfig.model_validate(config.model_dump() | {"endpoints": endpoints, "stages": stages})
+
+
+def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str]:
+    if models.key_env is not None:
+        return {"key_env": models.key_env}
+    has_key = before is not None and (before.key_env or before.key_file)
+    # A key goes only where it belongs: elsewhere the variable must be named.
+    if not has_key and urlsplit(models.base_url or "").hostname == "api.openai.com":
+        return {"key_env": "OPENAI_API_KEY"}
+    return {}
+
+
+def _with_rehearsal_models(config: RunConfig) -> RunConfig:
+    if not config.is_rehearsal:
+        return config
+    stages = dict(config.stages)
+    for stage, model in _REHEARSAL_MODELS.items():
+        stages.setdefault(stage, ModelSettings(model=model))
+    return config.model_copy(update={"stages": stages})
+
+
+def endpoint_kind(config: RunConfig) -> str:
+    """A word for where the run's calls go, for the default run name."""
+    if config.is_rehearsal:
+        return "rehearsal"
+    simulator = config.stages["simulator"]
+    host = urlsplit(config.endpoints[simulator.endpoint].base_url).hostname or "endpoint"
+    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in host)[:40]

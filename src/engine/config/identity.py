@@ -1,0 +1,76 @@
+"""A run's identity: the settings that decide its content, as named fields that can be compared.
+
+Not identity, and free to change between a start and a resume: base URLs, keys, headers, limits,
+concurrency, transport, validation, where files lie, and how much of the plan is done (limit, repeat,
+tasks, profiles: a plan may be extended). Templates and profiles are compared by their own texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import orjson
+
+from engine.config.settings import ModelSettings, RunConfig
+from engine.errors import IdentityChanged
+
+_SHOWN = 60
+_LISTED = 20
+
+
+def identity_fields(config: RunConfig) -> dict[str, str]:
+    """Field name to canonical JSON of its value, for the conversation stage."""
+    fields: dict[str, object] = {"seed": config.seed, "language": config.language}
+    for stage in ("simulator", "assistant"):
+        settings = config.stages.get(stage)
+        if isinstance(settings, ModelSettings):
+            for name, value in settings.model_dump(mode="json", exclude={"endpoint"}).items():
+                fields[f"{stage}.{name}"] = value
+    for name, value in config.conversation.model_dump(mode="json").items():
+        fields[f"conversation.{name}"] = value
+    if config.is_rehearsal:
+        fields["rehearsal.defect_rate"] = config.rehearsal.defect_rate
+    return {name: orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for name, value in fields.items()}
+
+
+def identity_digest(fields: Mapping[str, str]) -> str:
+    """A short name for an identity: 8 hexadecimal digits."""
+    return blake2b(orjson.dumps(dict(sorted(fields.items()))), digest_size=4).hexdigest()
+
+
+def compare(then: Mapping[str, str], now: Mapping[str, str], *, kind: str = "") -> list[tuple[str, str, str]]:
+    """(field, then, now) for each difference; a field that is absent on one side shows as `-`."""
+    differences = []
+    for name in sorted(then.keys() | now.keys()):
+        before, after = then.get(name, "-"), now.get(name, "-")
+        if before != after:
+            differences.append((f"{kind}{name}", before, after))
+    return differences
+
+
+def refuse(run: str, differences: list[tuple[str, str, str]]) -> IdentityChanged:
+    """The error for a run that was made with other content, with one line for each difference."""
+    lines = [
+        f"  {field}: then {_short(then, now)}, now {_short(now, then)}"
+        for field, then, now in differences[:20]
+    ]
+    if len(differences) > 20:
+        lines.append(f"  ... and {len(differences) - 20} more")
+    return IdentityChanged(
+        f"run {run} was made with other content; going on would mix two datasets:\n"
+        + "\n".join(lines)
+        + "\nNothing was sent. Restore the old values to go on, or start a new run with --run NAME.",
+        differences,
+    )
+
+
+def _short(text: str, other: str) -> str:
+    """`text` around the first place where it differs from `other`."""
+    if len(text) <= _SHOWN:
+        return text
+    same = next(
+        (i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other))
+    )
+    start = max(0, same - 15)
+    return f"{'...' if start else ''}{text[start : start + _SHOWN]!r}..."

@@ -1,0 +1,159 @@
+"""Builds the dataset of a run from its journal: streamed in plan order, replaced whole, never appended.
+
+Works at any moment, also while another process holds the run: what has ended is there, in order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from engine.dataset.record import ConversationRecord, build_record, replay_exchange
+from engine.dataset.tables import ShapeTally
+from engine.errors import CannotWrite, DiskFull
+from engine.journal.inputs import RunInputs
+from engine.journal.reader import Reader
+from engine.schema.call import OutcomeRecord
+from engine.schema.conversation import STAGE
+from engine.schema.job import Job
+
+_LOOKUP = 500
+
+
+@dataclass(slots=True)
+class DatasetCounts:
+    """What went by while a dataset was built."""
+
+    planned: int = 0
+    kept: ShapeTally = field(default_factory=ShapeTally)
+    dropped: ShapeTally = field(default_factory=ShapeTally)
+    end_reasons: Counter[str] = field(default_factory=Counter)
+    dropped_because: Counter[str] = field(default_factory=Counter)
+    findings: Counter[str] = field(default_factory=Counter)
+    sample: ConversationRecord | None = None
+
+    @property
+    def conversations(self) -> int:
+        """How many conversations have ended."""
+        return sum(self.end_reasons.values())
+
+    def add(self, record: ConversationRecord) -> None:
+        """Count one conversation."""
+        tally = self.kept if record.is_kept else self.dropped
+        tally.add(
+            [(turn.role, turn.content) for turn in record.turns],
+            (record.job.task, record.job.scenario_number),
+        )
+        self.end_reasons[record.end_reason] += 1
+        self.dropped_because.update(record.dropped_because[:1])
+        self.findings.update({finding.rule for finding in record.findings})
+        if self.sample is None and record.is_kept:
+            self.sample = record
+
+    def raw(self) -> ShapeTally:
+        """All conversations, kept and dropped."""
+        tally = ShapeTally()
+        tally.merge(self.kept)
+        tally.merge(self.dropped)
+        return tally
+
+
+def stream_outcomes(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, OutcomeRecord]]:
+    """Every job that has ended and its outcome, in plan order, looked up in batches."""
+    jobs = inputs.plan.jobs()
+    while batch := list(islice(jobs, _LOOKUP)):
+        outcomes = reader.outcomes(STAGE, [job.job_id for job in batch])
+        yield from ((job, outcomes[job.job_id]) for job in batch if job.job_id in outcomes)
+
+
+def stream_records(reader: Reader, inputs: RunInputs) -> Iterator[ConversationRecord]:
+    """Every conversation that has ended, in plan order."""
+    for job, outcome in stream_outcomes(reader, inputs):
+        yield build_record(inputs, job, replay_exchange(reader, inputs, job, outcome))
+
+
+def write_dataset(
+    reader: Reader,
+    inputs: RunInputs,
+    path: Path,
+    *,
+    wanted: Callable[[ConversationRecord], bool] = lambda record: True,
+) -> DatasetCounts:
+    """Write the wanted records to `path` as JSON Lines, atomically; counts cover all of them."""
+    counts = DatasetCounts(planned=len(inputs.plan))
+    with replacing(path) as file:
+        for record in stream_records(reader, inputs):
+            counts.add(record)
+            if wanted(record):
+                file.write(orjson.dumps(record.fields, option=orjson.OPT_APPEND_NEWLINE))
+    return counts
+
+
+def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str, object]:
+    """Write `summary.json`: Table 1's rows, end reasons, drops by rule, usage and durations."""
+    totals = reader.totals()
+    sessions = reader.sessions()
+    kept, raw = counts.kept, counts.raw()
+    summary: dict[str, object] = {
+        "planned": counts.planned,
+        "conversations": counts.conversations,
+        "table1": {"raw": asdict(raw.row()), "kept": asdict(kept.row())},
+        "table1_by_task": {
+            "raw": {task: asdict(row) for task, row in raw.rows_by_task().items()},
+            "kept": {task: asdict(row) for task, row in kept.rows_by_task().items()},
+        },
+        "end_reasons": dict(sorted(counts.end_reasons.items())),
+        "dropped_because": dict(counts.dropped_because.most_common()),
+        "findings": dict(counts.findings.most_common()),
+        "usage": {
+            "calls": totals.replies,
+            "failed_calls": totals.failed,
+            "possibly_paid_calls": totals.possibly_paid,
+            "tries_of_replies": totals.tries,
+            "prompt_tokens": totals.prompt_tokens,
+            "completion_tokens": totals.completion_tokens,
+            "cached_tokens": totals.cached_tokens,
+        },
+        "sessions": len(sessions),
+        "sessions_not_ended_in_order": sum(session.ended_at is None for session in sessions),
+        "duration_s": round(
+            sum(session.ended_at - session.started_at for session in sessions if session.ended_at), 3
+        ),
+    }
+    with replacing(path) as file:
+        file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return summary
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` only when it is whole and on disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno == 28:  # ENOSPC
+            raise DiskFull(f"{path}: the disk is full; the file there before is untouched.") from error
+        raise CannotWrite(f"{path}: cannot be written ({error.strerror}).") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

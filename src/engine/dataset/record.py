@@ -1,0 +1,125 @@
+"""The record of a conversation: what one line of `conversations.jsonl` holds.
+
+A record is a function of the job, its fixed texts and the replies, and of nothing that differs between
+two ways of holding the same conversation: no times, tries, endpoints or cached tokens (P3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.dataset.rules import Finding
+from engine.dataset.validation import RULES_VERSION, drop_reasons, validate
+from engine.journal.inputs import RunInputs
+from engine.journal.reader import Reader
+from engine.llm.exchange import Exchange
+from engine.schema.call import OutcomeRecord, Usage
+from engine.schema.conversation import EndReason, Role, Turn
+from engine.schema.job import Job
+
+FORMAT = "recsim-conversation/1"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    """One conversation with its verdict. `fields` is the JSON object as it is written."""
+
+    job: Job
+    turns: Sequence[Turn]
+    end_reason: EndReason
+    findings: tuple[Finding, ...]
+    dropped_because: tuple[str, ...]
+    fields: dict[str, object]
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it belongs to the dataset."""
+        return not self.dropped_because
+
+
+def replay_exchange(reader: Reader, inputs: RunInputs, job: Job, outcome: OutcomeRecord) -> Exchange:
+    """The finished conversation of `job`, rebuilt from the journal's replies."""
+    exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+    exchange.replay(reader.calls(outcome.calls))
+    if exchange.question is not None:
+        exchange.end(EndReason(outcome.result))
+    return exchange
+
+
+def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> ConversationRecord:
+    """The record of a finished conversation, validated by the present rules."""
+    config, dialogue = inputs.config, exchange.dialogue
+    scenario, profile = inputs.scenario(job), inputs.profile(job)
+    end_reason = dialogue.end_reason or EndReason.FAILED
+    findings: tuple[Finding, ...] = ()
+    if config.validation.enabled:
+        findings = validate(
+            dialogue.turns,
+            end_reason=end_reason,
+            language=config.language,
+            end_prompt=inputs.prompts(job).end_prompt,
+        )
+    dropped_because = drop_reasons(findings if config.validation.drop else (), end_reason)
+    fields: dict[str, object] = {
+        "format": FORMAT,
+        "id": job.job_id,
+        "task": job.task,
+        "task_name": scenario.task_name,
+        "language": scenario.language,
+        "scenario": {
+            "number": job.scenario_number,
+            "variables": dict(scenario.variables),
+            "text": scenario.text,
+            "requirements": list(scenario.requirements),
+        },
+        "profile": {
+            "id": profile.profile_id,
+            "fields": dict(profile.aspects),
+            "text": profile.render(config.language),
+        },
+        "history": [_message(turn) for turn in dialogue.turns],
+        "end_reason": end_reason,
+        "rounds": dialogue.rounds,
+        "models": {
+            stage: settings.model
+            for stage, settings in config.stages.items()
+            if stage in ("simulator", "assistant")
+        },
+        "is_rehearsal": config.is_rehearsal,
+        "usage": {
+            "simulator": _usage(exchange.usage[Role.USER]),
+            "assistant": _usage(exchange.usage[Role.ASSISTANT]),
+        },
+        "kept": not dropped_because,
+        "dropped_because": list(dropped_because),
+        "flags": [_flag(finding) for finding in findings],
+        "rules_version": RULES_VERSION if config.validation.enabled else None,
+    }
+    if dialogue.debrief:
+        fields["debrief"] = [
+            {"side": answer.role, "question": answer.question, "answer": answer.answer}
+            for answer in dialogue.debrief
+        ]
+    return ConversationRecord(job, dialogue.turns, end_reason, findings, dropped_because, fields)
+
+
+def _message(turn: Turn) -> dict[str, object]:
+    message: dict[str, object] = {"role": turn.role, "content": turn.content}
+    if turn.flags:
+        message["flags"] = list(turn.flags)
+    return message
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+
+
+def _flag(finding: Finding) -> dict[str, object]:
+    return {
+        "rule": finding.rule,
+        "effect": finding.effect,
+        "side": finding.side,
+        "turn": finding.turn_index,
+        "detail": finding.detail,
+    }

@@ -1,0 +1,209 @@
+"""What a run is made from, kept in its journal once, by content: templates, profiles, settings, plan.
+
+With these a run outlives its template and profile files: it is exported, verified and shown from the
+journal alone. At a resume they are what the present files are compared with, before any call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from engine.config.identity import compare, identity_fields
+from engine.config.settings import RunConfig
+from engine.dialogue.dialogue import DialogueRules
+from engine.errors import BadInput, JournalDamaged
+from engine.journal.journal import Journal
+from engine.journal.reader import Reader
+from engine.scenarios.catalog import Catalog
+from engine.scenarios.render import render_prompts
+from engine.schema.conversation import STAGE
+from engine.schema.job import Job
+from engine.schema.plan import Plan
+from engine.schema.profile import Profile
+from engine.schema.scenario import Prompts, Scenario
+
+_SOURCE, _PROFILE = "source", "profile"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunInputs:
+    """Everything that a conversation of the run is a function of, beside the models' replies."""
+
+    config: RunConfig
+    catalog: Catalog
+    profiles: Mapping[str, Profile]
+    plan: Plan
+
+    def scenario(self, job: Job) -> Scenario:
+        """The scenario of `job`."""
+        return self.catalog.scenario(job.task, job.scenario_number)
+
+    def profile(self, job: Job) -> Profile:
+        """The profile of `job`; raises BadInput where the pool does not have it."""
+        try:
+            return self.profiles[job.profile_id]
+        except KeyError:
+            raise BadInput(
+                f"job {job.job_id}: the pool has no profile {job.profile_id!r}; choose another pool with "
+                "--profiles FILE, or correct the job."
+            ) from None
+
+    def prompts(self, job: Job) -> Prompts:
+        """Every fixed text of the conversation of `job`."""
+        return render_prompts(
+            self.catalog,
+            self.scenario(job),
+            self.profile(job),
+            assistant_prompt=self.config.conversation.assistant_prompt,
+        )
+
+    def rules(self, job: Job) -> DialogueRules:
+        """How the conversation of `job` is held."""
+        settings = self.config.conversation
+        return DialogueRules(
+            setup=settings.setup,
+            opener=job.opener or settings.opener,
+            max_rounds=settings.max_rounds,
+            strict_end=settings.end_check == "strict",
+            debrief=tuple((question.side, question.question) for question in settings.debrief),
+        )
+
+
+async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
+    """Store what is not stored yet. Called after `differences_from` found nothing, before any call."""
+    sources = {name: text.encode() for name, text in inputs.catalog.sources().items()}
+    profiles = {
+        profile_id: encode_profile(inputs.profiles[profile_id])
+        for profile_id in inputs.plan.profile_ids_used()
+    }
+    await journal.put_contents(_SOURCE, sources)
+    await journal.put_contents(_PROFILE, profiles)
+    await journal.put_identity(STAGE, identity_fields(inputs.config))
+    await journal.put_meta("config", inputs.config.model_dump_json())
+    await journal.put_meta("plan", encode_plan(inputs.plan))
+
+
+def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, str]]:
+    """(field, then, now) for everything that decides content and is not as the run was made with.
+
+    Tasks and profiles that only one side has are no difference: a plan may be extended, or done in part.
+    """
+    if reader.meta("plan") is None:  # nothing was asked yet
+        return []
+    found = compare(reader.identity(STAGE), identity_fields(inputs.config))
+    then = {name: body.decode() for name, body in reader.contents(_SOURCE)}
+    now = dict(inputs.catalog.sources())
+    shared = _task_slugs(then) & _task_slugs(now) | {""}
+    found += compare(
+        {name: text for name, text in then.items() if _owner(name) in shared},
+        {name: text for name, text in now.items() if _owner(name) in shared},
+        kind="template ",
+    )
+    for profile_id, body in reader.contents(_PROFILE):
+        profile = inputs.profiles.get(profile_id)
+        if profile is not None:
+            stored = decode_profile(profile_id, body)
+            found += compare(
+                {**stored.aspects, "text": stored.text or ""},
+                {**profile.aspects, "text": profile.text or ""},
+                kind=f"profile {profile_id}, ",
+            )
+    return found
+
+
+def read_inputs(reader: Reader) -> RunInputs:
+    """The inputs of a run from its journal alone. Profiles are read when they are asked for."""
+    config, plan = reader.meta("config"), reader.meta("plan")
+    if config is None or plan is None:
+        raise BadInput(f"run {reader.path.parent.name} was never started: its journal holds no plan.")
+    settings = RunConfig.model_validate_json(config)
+    sources = {name: body.decode() for name, body in reader.contents(_SOURCE)}
+    return RunInputs(
+        settings,
+        Catalog.from_sources(sources, settings.language),
+        _StoredProfiles(reader),
+        decode_plan(plan),
+    )
+
+
+class _StoredProfiles(Mapping[str, Profile]):
+    """Profiles out of a journal, the last few kept: plan order asks for each many times in a row."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._recent: dict[str, Profile] = {}
+
+    def __getitem__(self, profile_id: str) -> Profile:
+        if profile_id not in self._recent:
+            body = self._reader.content(_PROFILE, profile_id)
+            if body is None:
+                raise KeyError(profile_id)
+            if len(self._recent) >= 256:
+                self._recent.clear()
+            self._recent[profile_id] = decode_profile(profile_id, body)
+        return self._recent[profile_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._reader.contents(_PROFILE))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def encode_profile(profile: Profile) -> bytes:
+    """A profile as it is kept in a journal."""
+    return orjson.dumps(
+        {"aspects": dict(profile.aspects), "text": profile.text, "provenance": dict(profile.provenance)}
+    )
+
+
+def decode_profile(profile_id: str, body: bytes) -> Profile:
+    """The reverse of `encode_profile`."""
+    data = orjson.loads(body)
+    return Profile(profile_id, data["aspects"], data["text"], data["provenance"])
+
+
+def encode_plan(plan: Plan) -> str:
+    """A plan as it is kept in a journal."""
+    explicit = None
+    if plan.explicit is not None:
+        explicit = [
+            [job.task, job.scenario_number, job.profile_id, job.repeat, job.opener] for job in plan.explicit
+        ]
+    return orjson.dumps(
+        {
+            "profile_ids": plan.profile_ids if explicit is None else [],
+            "scenarios": plan.scenarios,
+            "repeats": plan.repeats,
+            "limit": plan.limit,
+            "explicit": explicit,
+        }
+    ).decode()
+
+
+def decode_plan(text: str) -> Plan:
+    """The reverse of `encode_plan`; raises JournalDamaged for anything else."""
+    try:
+        data = orjson.loads(text)
+        explicit = data["explicit"]
+        return Plan(
+            tuple(data["profile_ids"]),
+            tuple((task, number) for task, number in data["scenarios"]),
+            data["repeats"],
+            data["limit"],
+            None if explicit is None else tuple(Job(*fields) for fields in explicit),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalDamaged(f"the journal's plan cannot be read: {error}") from error
+
+
+def _owner(name: str) -> str:
+    """The task that a source belongs to, or nothing for a shared prompt."""
+    return "".join(name.split("/")[1:-1])
+
+
+def _task_slugs(sources: Mapping[str, str]) -> set[str]:
+    return {_owner(name) for name in sources if name.startswith("task/")}

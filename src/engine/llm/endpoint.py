@@ -1,0 +1,106 @@
+"""An endpoint: a base URL with its key, its limits, its transport and what has been seen of it.
+
+The key is read once, from the environment or a private file, and lives only in the headers that go to
+the transport: it is in no `repr`, no log, no error and no file of a run (P7).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.config.settings import EndpointSettings
+from engine.errors import ConfigError
+from engine.llm.limits import Admission
+from engine.llm.transport import Transport
+from engine.wire import openai
+from engine.wire.openai import RequestForm
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    """What the caller needs of an endpoint. `unreachable_since` is monotonic time, or None."""
+
+    name: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    transport: Transport = field(repr=False)
+    admission: Admission
+    call_timeout_s: float
+    sends_cache_hint: bool = True
+    in_flight: int = 0
+    sent: int = 0
+    has_answered: bool = False
+    unreachable_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One stage's model: how its requests look and where they go."""
+
+    form: RequestForm
+    endpoint: Endpoint
+
+
+def request_url(settings: EndpointSettings) -> str:
+    """Where calls are posted."""
+    return settings.base_url + openai.PATH
+
+
+def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:
+    """All headers of a request, the key among them. Raises ConfigError where the key is not to be had."""
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    key = _key(name, settings)
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    for header, value in settings.headers.items():
+        headers[header.lower()] = _VARIABLE.sub(lambda match: _variable(name, match[1]), value)
+    for header, value in headers.items():
+        if not value.isascii() or not value.isprintable():
+            raise ConfigError(
+                f"endpoint {name}: the value of header {header!r} holds characters that HTTP does not allow "
+                "(a line break at the end of a key, perhaps)."
+            )
+    return headers
+
+
+def _key(name: str, settings: EndpointSettings) -> str | None:
+    if settings.key_env is not None:
+        return _variable(name, settings.key_env)
+    if settings.key_file is not None:
+        return _read_key_file(name, settings.key_file)
+    return None
+
+
+def _variable(name: str, variable: str) -> str:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(
+            f"endpoint {name}: the environment variable {variable} is not set. Set it to the endpoint's key, "
+            "or name another one under `key_env`."
+        )
+    return value
+
+
+def _read_key_file(name: str, path: Path) -> str:
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigError(
+                f"endpoint {name}: the key file {path} can be read by others. "
+                f"Make it private: chmod 600 {path}"
+            )
+        key = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"endpoint {name}: the key file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        # Without its cause: a decoding error's text would quote the key's bytes.
+        raise ConfigError(f"endpoint {name}: the key file {path} is not UTF-8 text.") from None
+    if not key:
+        raise ConfigError(f"endpoint {name}: the key file {path} is empty.")
+    return key

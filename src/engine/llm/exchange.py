@@ -1,0 +1,87 @@
+"""One conversation as a sequence of questions: the dialogue joined to both sides' growing requests.
+
+Pure. The live run asks the caller, a replay answers from records, and both drive this same object, so
+that what is exported is what was held (P2, P3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
+from engine.errors import JournalDamaged
+from engine.schema.call import CallKey, CallRecord, Reply, Usage
+from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.job import Job
+from engine.schema.scenario import Prompts
+from engine.wire import openai
+from engine.wire.message_log import MessageLog
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked next: under which key, of which side, and with which messages."""
+
+    key: CallKey
+    side: Role
+    messages: MessageLog
+    cache_key: str
+
+
+class Exchange:
+    """The conversation of `job`. Read `question`, answer it with `receive`, until it is None."""
+
+    __slots__ = ("_logs", "dialogue", "job", "question", "seqs", "served_models", "usage")
+
+    def __init__(self, job: Job, prompts: Prompts, rules: DialogueRules) -> None:
+        self.job = job
+        self.dialogue = Dialogue(prompts, rules)
+        self._logs = {Role.USER: MessageLog(), Role.ASSISTANT: MessageLog()}
+        self.seqs: list[int] = []
+        self.usage = {Role.USER: Usage(), Role.ASSISTANT: Usage()}
+        self.served_models: dict[Role, set[str]] = {Role.USER: set(), Role.ASSISTANT: set()}
+        self.question: Question | None = self._question(self.dialogue.begin())
+
+    def receive(self, reply: Reply, seq: int) -> None:
+        """Take the reply to the current question."""
+        if self.question is None:
+            raise RuntimeError(f"{self.job.job_id}: the conversation has ended; nothing was asked")
+        side = self.question.side
+        self.seqs.append(seq)
+        self.usage[side] += reply.usage
+        self.served_models[side].add(reply.served_model)
+        ask = self.dialogue.answer(reply.text, reply.finish_reason)
+        self.question = None if ask is None else self._question(ask)
+
+    def end(self, reason: EndReason) -> None:
+        """End without a reply to the current question."""
+        self.dialogue.end(reason)
+        self.question = None
+
+    def replay(self, records: Iterable[CallRecord]) -> None:
+        """Answer from records, in order. Raises JournalDamaged where they do not fit the dialogue."""
+        for record in records:
+            question = self.question
+            if question is None or question.key.step != record.step:
+                expected = "nothing" if question is None else question.key.step
+                raise JournalDamaged(
+                    f"{self.job.job_id}: the journal holds step {record.step} where {expected} was due; the "
+                    "run's stored prompts or profile are not those that it was made with."
+                )
+            self.receive(openai.decode_reply(record.reply), record.seq)
+
+    def _question(self, ask: Ask) -> Question:
+        log = self._logs[ask.side]
+        log.extend(ask.messages)
+        job_id = self.job.job_id
+        side = "simulator" if ask.side is Role.USER else "assistant"
+        return Question(
+            CallKey(STAGE, job_id, ask.step),
+            ask.side,
+            log.fork(ask.aside) if ask.aside else log,
+            f"{job_id}/{side}",
+        )
+
+    def __repr__(self) -> str:
+        return f"Exchange({self.job.job_id}, {self.dialogue!r})"

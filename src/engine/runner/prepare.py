@@ -1,0 +1,41 @@
+"""Turns a configuration into what a run is made from: templates, profiles and the plan, all checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.config.settings import RunConfig
+from engine.errors import BadInput
+from engine.journal.inputs import RunInputs
+from engine.runner.job_file import load_jobs
+from engine.scenarios.catalog import Catalog
+from engine.scenarios.places import find_folder
+from engine.scenarios.profile_pool import load_profiles
+from engine.schema.plan import Plan
+
+
+def prepare(config: RunConfig, *, config_dir: Path | None = None) -> RunInputs:
+    """Read templates, profiles and jobs. Raises BadInput for whatever is wrong with them."""
+    explicit = None if config.jobs is None else load_jobs(config.jobs)
+    tasks = config.tasks
+    if explicit is not None:
+        tasks = tuple(sorted({job.task for job in explicit}))
+    templates = config.templates or find_folder("templates", config_dir)
+    catalog = Catalog.load(templates, config.language, tasks)
+    pool = config.profiles or find_folder("profiles", config_dir) / f"pool.{config.language}.jsonl"
+    profiles = {profile.profile_id: profile for profile in load_profiles(pool)}
+    plan = Plan(
+        tuple(profiles),
+        tuple((scenario.task, scenario.number) for scenario in catalog.scenarios()),
+        config.repeat,
+        config.limit,
+        explicit,
+    )
+    inputs = RunInputs(config, catalog, profiles, plan)
+    if explicit is not None:
+        for job in plan.jobs():
+            inputs.profile(job)
+            inputs.scenario(job)
+    if len(plan) == 0:
+        raise BadInput("the plan holds no job: there are no profiles or no scenarios to combine.")
+    return inputs

@@ -1,0 +1,293 @@
+"""One process's work on a run: open, compare, replay, ask what is missing, stop in an orderly way.
+
+A first run is a resume from an empty journal (P2). Everything that could refuse the run happens before
+the first request: lock, journal, identity, the replay of unfinished conversations, keys.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+
+from engine.clock import Clock
+from engine.config.identity import identity_fields, refuse
+from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.errors import ConfigError, EngineError
+from engine.journal.inputs import RunInputs, differences_from, put_inputs
+from engine.journal.journal import Journal
+from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History, call_seed
+from engine.llm.drain import Drain
+from engine.llm.endpoint import Endpoint, Model, request_headers, request_url
+from engine.llm.exchange import Exchange
+from engine.llm.limits import Admission
+from engine.llm.open_transport import open_transport
+from engine.logs import SECRETS, EventLog
+from engine.runner.conversation import hold_conversation
+from engine.runner.run_folder import RunFolder
+from engine.runner.scheduler import run_jobs
+from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.job import Job
+from engine.wire.openai import RequestForm
+
+_LOOKUP = 500
+_WINDOW_S = 60.0
+_SIDES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """Where the run is, for whoever looks; written by the run, sampled by the display."""
+
+    planned: int = 0
+    already_done: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+    calls: CallCounts = field(default_factory=CallCounts)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    in_progress: dict[str, float] = field(default_factory=dict)
+    drain: Drain | None = None
+
+    @property
+    def done(self) -> int:
+        """Conversations that have ended, in this process or before."""
+        return self.already_done + sum(self.ended.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How this process's work ended.
+
+    `stopped_by` is the error to report, the number of the signal, or None when all is done.
+    """
+
+    ended: Mapping[str, int]
+    stopped_by: EngineError | int | None
+    duration_s: float
+
+
+async def work_on_run(
+    folder: RunFolder,
+    inputs: RunInputs,
+    endpoints: Mapping[str, EndpointSettings],
+    *,
+    clock: Clock,
+    progress: RunProgress,
+    log: EventLog,
+    config_dir: Path | None = None,
+    retry_failed: bool = False,
+) -> RunResult:
+    """Hold every conversation of the plan that has not ended yet.
+
+    Raises IdentityChanged, RunLocked, ConfigError and their kin before any call; a dead journal (DiskFull,
+    CannotWrite) at any time. A stop, by signal or by a used-up quota, is a result.
+    """
+    config = inputs.config
+    async with AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(Journal(folder.path, clock))
+        if differences := differences_from(journal.reader, inputs):
+            raise refuse(folder.name, differences)
+        models = await _open_models(stack, config, endpoints, clock, progress)
+        _check_unfinished(journal, inputs, models)
+        folder.write_settings(config, identity_fields(config), config_dir)
+        await put_inputs(journal, inputs)
+        _refill_windows(journal, progress.endpoints, clock)
+        session = await journal.begin_session(
+            concurrency=config.concurrency, settings=_session_settings(config, endpoints)
+        )
+        drain = Drain()
+        caller = Caller(
+            journal,
+            clock,
+            drain,
+            run_seed=config.seed,
+            attempts=config.retry_attempts,
+            unreachable_after_s=config.unreachable_after_s,
+        )
+        progress.planned, progress.calls, progress.drain = len(inputs.plan), caller.counts, drain
+        log.event("run.started", run=folder.name, session=session, planned=len(inputs.plan),
+                  concurrency=config.concurrency)  # fmt: skip
+
+        async def hold(job: Job) -> None:
+            history = NO_HISTORY
+            if retry_failed or journal.has_unfinished(STAGE, job.job_id):
+                earlier = journal.reader.outcomes(STAGE, [job.job_id]).get(job.job_id)
+                history = History(journal.history(STAGE, job.job_id, retried=earlier))
+            exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+            progress.in_progress[job.job_id] = clock.now()
+            try:
+                reason = await hold_conversation(exchange, models, caller, journal, history)
+            finally:
+                del progress.in_progress[job.job_id]
+            progress.ended[reason] = progress.ended.get(reason, 0) + 1
+            if reason is EndReason.FAILED:
+                log.event("conversation.failed", job_id=job.job_id, last_failure=caller.counts.last_failure)
+
+        signals_seen: list[int] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(_drain_on_signals, drain, group.cancel_scope, signals_seen, log)
+            await run_jobs(
+                _jobs_to_do(journal, inputs, progress, retry_failed=retry_failed),
+                hold,
+                concurrency=config.concurrency,
+                drain=drain,
+                drain_s=config.drain_s,
+            )
+            group.cancel_scope.cancel()
+        stopped_by: EngineError | int | None = None
+        if drain.is_requested:
+            stopped_by = drain.cause or signals_seen[0]
+        await journal.end_session("done" if stopped_by is None else "stopped")
+        duration_s = time.monotonic() - progress.started_at
+        log.event("run.ended", run=folder.name, session=session, ended=progress.ended,
+                  sent=caller.counts.sent, retries=caller.counts.retries, duration_s=round(duration_s, 3),
+                  stopped_by=None if stopped_by is None else str(stopped_by))  # fmt: skip
+        return RunResult(dict(progress.ended), stopped_by, duration_s)
+
+
+async def _jobs_to_do(
+    journal: Journal, inputs: RunInputs, progress: RunProgress, *, retry_failed: bool
+) -> AsyncIterator[Job]:
+    """The plan's jobs that have not ended, in plan order; looked up in batches, so that no set is held."""
+    jobs = inputs.plan.jobs()
+    while batch := list(islice(jobs, _LOOKUP)):
+        outcomes = journal.reader.outcomes(STAGE, [job.job_id for job in batch])
+        for job in batch:
+            outcome = outcomes.get(job.job_id)
+            if outcome is None or (retry_failed and outcome.result == EndReason.FAILED):
+                yield job
+            else:
+                progress.already_done += 1
+        await anyio.lowlevel.checkpoint()
+
+
+def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role, Model]) -> None:
+    """Replay every unfinished conversation without a call; raises IdentityChanged at the first difference."""
+    openers = {job.job_id: job for job in inputs.plan.explicit or ()}
+    for item in journal.unfinished_items(STAGE):
+        job = openers.get(item) or Job.parse(item)
+        if job.profile_id not in inputs.profiles or job.task not in inputs.catalog.tasks:
+            continue  # outside the plan of this time
+        earlier = journal.reader.outcomes(STAGE, [item]).get(item)
+        history = History(journal.history(STAGE, item, retried=earlier))
+        exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+        while (question := exchange.question) is not None:
+            seed = call_seed(inputs.config.seed, question.key)
+            record = history.find(
+                question.key, models[question.side].form.digest(question.messages, seed=seed)
+            )
+            if record is None:
+                break
+            exchange.replay([record])
+
+
+async def _open_models(
+    stack: AsyncExitStack,
+    config: RunConfig,
+    endpoints: Mapping[str, EndpointSettings],
+    clock: Clock,
+    progress: RunProgress,
+) -> dict[Role, Model]:
+    models = {}
+    for side, stage in _SIDES.items():
+        settings = config.stages.get(stage)
+        if settings is None:
+            raise ConfigError(
+                f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
+                f"--{stage} MODEL."
+            )
+        if settings.endpoint not in endpoints:
+            known = ", ".join(endpoints)
+            raise ConfigError(f"stage {stage} names endpoint {settings.endpoint!r}; there are: {known}.")
+        if settings.endpoint not in progress.endpoints:
+            endpoint = await _open_endpoint(
+                stack, settings.endpoint, endpoints[settings.endpoint], config, clock
+            )
+            progress.endpoints[settings.endpoint] = endpoint
+        models[side] = Model(request_form(settings), progress.endpoints[settings.endpoint])
+    return models
+
+
+def request_form(settings: ModelSettings) -> RequestForm:
+    """How this stage's requests look."""
+    return RequestForm(
+        settings.model,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        extra=settings.extra,
+        send_seed=settings.send_seed,
+    )
+
+
+async def _open_endpoint(
+    stack: AsyncExitStack, name: str, settings: EndpointSettings, config: RunConfig, clock: Clock
+) -> Endpoint:
+    headers = request_headers(name, settings)
+    for header, value in headers.items():
+        if header not in ("content-type", "accept"):
+            SECRETS.add(value)
+    limits = settings.limits
+    transport = open_transport(
+        settings.transport or config.transport,
+        connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
+        connect_timeout_s=settings.connect_timeout_s,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
+    )
+    stack.push_async_callback(transport.aclose)
+    admission = Admission(
+        clock,
+        requests_per_min=limits.requests_per_min,
+        tokens_per_min=limits.tokens_per_min,
+        max_in_flight=limits.max_in_flight,
+    )
+    return Endpoint(
+        name,
+        request_url(settings),
+        headers,
+        transport,
+        admission,
+        settings.call_timeout_s,
+        settings.cache_hint,
+    )
+
+
+def _refill_windows(journal: Journal, endpoints: Mapping[str, Endpoint], clock: Clock) -> None:
+    """What earlier processes sent within the last window counts against this one's limits (P5)."""
+    wall = clock.wall()
+    slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
+    sends: dict[str, list[tuple[float, int]]] = {}
+    for sent_at, name, tokens in journal.reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
+        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens))
+    for name, endpoint in endpoints.items():
+        if sends.get(name):
+            endpoint.admission.prefill(sends[name])
+
+
+async def _drain_on_signals(
+    drain: Drain, everything: anyio.CancelScope, seen: list[int], log: EventLog
+) -> None:
+    """First signal: send no more, let the calls in the air land. Second: cancel them."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            log.event("run.signal", signal=int(number), is_first=not drain.is_requested)
+            seen.append(int(number))
+            if drain.is_requested:
+                everything.cancel()
+                return
+            drain.request()
+
+
+def _session_settings(config: RunConfig, endpoints: Mapping[str, EndpointSettings]) -> str:
+    """What this process used that is not identity; holds no key."""
+    shown = config.model_copy(update={"endpoints": dict(endpoints)})
+    return shown.model_dump_json(include={"endpoints", "transport", "concurrency", "retry_attempts"})

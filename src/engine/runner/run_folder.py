@@ -1,0 +1,148 @@
+"""A run's folder: its name, what lies in it, and the human-readable `run.yaml`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from engine.config.identity import identity_digest
+from engine.config.load import parse_config
+from engine.config.settings import RunConfig
+from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
+from engine.journal.journal import JOURNAL_NAME
+from engine.version import __version__
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where everything of one run lies."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        return self.path / JOURNAL_NAME
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "run.yaml"
+
+    @property
+    def conversations(self) -> Path:
+        return self.path / "conversations.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def export(self) -> Path:
+        return self.path / "export"
+
+    def make(self) -> None:
+        """Create the folder, private to its owner: prompts and profiles lie in it."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.path, os.W_OK | os.X_OK):
+                raise PermissionError(13, os.strerror(13))
+        except OSError as error:
+            raise CannotWrite(
+                f"{self.path}: cannot be written ({error.strerror}). "
+                "Choose another place with --runs-dir DIR."
+            ) from error
+
+    def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
+        """Write `run.yaml`: the resolved configuration, the identity and the versions."""
+        document = {
+            "config": config.model_dump(mode="json", exclude={"runs_dir"}, exclude_none=True),
+            "config_dir": None if config_dir is None else str(config_dir.absolute()),
+            "identity": dict(identity),
+            "identity_digest": identity_digest(identity),
+            "versions": {"engine": __version__, "python": platform.python_version()},
+        }
+        text = (
+            "# What this run was told. `engine resume` reads `config`: limits, concurrency and endpoints\n"
+            "# may be edited between two sessions; whatever is under `identity` may not.\n"
+            + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+        )
+        temporary = self.settings.with_suffix(".part")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.chmod(0o600)
+            temporary.replace(self.settings)
+        except OSError as error:
+            raise CannotWrite(f"{self.settings}: cannot be written ({error.strerror}).") from error
+
+    def read_settings(self) -> tuple[RunConfig, Path | None]:
+        """The configuration in `run.yaml` and the folder that its templates are looked up beside."""
+        try:
+            document = yaml.safe_load(self.settings.read_text(encoding="utf-8"))
+            section = document["config"]
+        except FileNotFoundError:
+            raise BadInput(f"{self.path}: holds no run.yaml, so it is no run. {_HINT}") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
+        config = parse_config(
+            yaml.safe_dump(section, sort_keys=False, allow_unicode=True),
+            source=f"{self.settings} (config)",
+            folder=Path(document.get("config_dir") or "."),
+        )
+        config_dir = document.get("config_dir")
+        return config.model_copy(update={"runs_dir": self.path.parent}), config_dir and Path(config_dir)
+
+
+_HINT = "`engine runs` lists the runs that exist."
+
+
+def open_folder(runs_dir: Path, name: str) -> RunFolder:
+    """The folder of a run by name, or by the path of an existing run."""
+    if _NAME.fullmatch(name):
+        return RunFolder(runs_dir / name)
+    path = Path(name)
+    if (path / JOURNAL_NAME).is_file():
+        return RunFolder(path)
+    raise UsageError(
+        f"{name!r} is no name of a run: letters, digits, dots, dashes and underscores, 64 at most. {_HINT}"
+    )
+
+
+def existing_folder(runs_dir: Path, name: str) -> RunFolder:
+    """As `open_folder`, for a run that must exist."""
+    folder = open_folder(runs_dir, name)
+    if not folder.journal.is_file():
+        known = [other.name for other in all_folders(runs_dir)]
+        raise BadInput(
+            f"there is no run {name!r} in {runs_dir}. "
+            + (f"Known runs: {', '.join(known[-10:])}." if known else "`engine run` makes the first one.")
+        )
+    return folder
+
+
+def all_folders(runs_dir: Path) -> list[RunFolder]:
+    """Every run in `runs_dir`, the least recently touched first."""
+    if not runs_dir.is_dir():
+        return []
+    found = [path.parent for path in runs_dir.glob(f"*/{JOURNAL_NAME}")]
+    return [RunFolder(path) for path in sorted(found, key=lambda path: path.stat().st_mtime)]
+
+
+def default_name(kind: str, identity: Mapping[str, str]) -> str:
+    """The name of a run that was given none: the same command twice means the same run."""
+    return f"{kind}-{identity_digest(identity)}"
