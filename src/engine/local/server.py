@@ -1,6 +1,6 @@
 """A local model is served by a child process that cannot outlive the code that asked for it.
 
-llama.cpp aborts the whole process when something goes wrong, and it cannot be stopped from inside, so it
+llama.cpp aborts the whole process when something goes wrong, and its binding has no way to stop it, so it
 lives in a process of its own, on loopback, on a port that the kernel chose. Leaving the context ends it.
 """
 
@@ -63,7 +63,7 @@ async def serve_local(
     `exact` makes a reply depend on its request alone. Otherwise sums are formed in an order that depends
     on what the cache held and on who shared the batch, and replies differ even with a fixed seed or at
     temperature 0: 11 of 16 prompts gave more than one reply in three servers with 1, 2 and 3 slots,
-    with `exact` none did. It computes token by token on one thread: prompts are read at half the speed,
+    with `exact` none did. It computes token by token on one thread: prompts are read at about half the speed,
     and more slots give no more tokens per second.
 
     Raises `ConfigError` when the extra is missing or the server does not start, `BadInput` for a file
@@ -142,7 +142,7 @@ async def _read_address(process: Process, log: IO[bytes]) -> str:
 
 
 def _last_words(log: IO[bytes]) -> str:
-    """The last lines of the server's log; at its level they hold no prompts."""
+    """The last lines of the server's log; at its level they hold no prompts of valid requests."""
     size = log.seek(0, os.SEEK_END)
     log.seek(max(0, size - 2000))
     lines = log.read().decode(errors="replace").strip().splitlines()
