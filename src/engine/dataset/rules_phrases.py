@@ -44,6 +44,7 @@ ASSISTANT_VOICE = phrases(
     ("how can i help", r"\bhow can i help you\b(?! (?:help|to) )"),
     ("don't hesitate", r"\bdon't hesitate to (?:ask|reach|contact|return|come)"),
     ("feel free to", r"\bfeel free to (?:ask|reach out|contact|return)\b(?! (?:me|for|about) )"),
+    ("else i can", r"\b(?:any|some)thing else i can (?:help|assist|do for)"),
     ("do you have a", r"\bdo you have " + _ANY + r"(?:preference|dietary|restriction|budget)"),
     ("do you enjoy the most", r"\bdo you enjoy the most\b"),
     ("tailor", r"\bhelp (?:me|us) tailor\b"),
@@ -93,7 +94,7 @@ AI_SELF = phrases(
 _BUSINESS = (
     r" (?:directly |actually |currently )?"
     r"(?:make|book|reserve|perform|access|search|check|browse|provide|complete|process)"
-    r"[^.!?\n]{0,40}(?:booking|reserv|real-time|live|transaction|internet|payment|purchase|it for you)"
+    r"[^.!?\n]{0,40}(?:booking|reserv|real-time|live|transaction|internet|payment|purchase|for you)"
 )
 AI_LIMITS = phrases(
     ("as a text-based", r"\bas a text-based\b"),
@@ -145,7 +146,8 @@ SET_UP = phrases(
     ("the task", r"\b(?:in|of|by) the task (?:background|requirements?|description|setting)"),
     ("requirements", r"\brequirements (?:mentioned|stated|outlined) in the (?:task|scenario)"),
     ("user role", r"\b(?:the|my) user role\b"),
-    ("user profile", r"\bmy user profile\b"),
+    ("profile", r"\bmy user profile\b|\b(?:given|considering) my profile\b"),
+    ("as the user", r"\bas the user, i\b"),
     (
         "conversation",
         r"\b(?:bring|ready to (?:end|bring)) (?:this|the|our) conversation (?:to a close|to an end|yet)",

@@ -16,7 +16,7 @@ from engine.dataset.rules_form import FORM_RULES
 from engine.dataset.rules_simulator import SIMULATOR_RULES
 from engine.schema.conversation import EndReason, Role, Turn
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 RULES: tuple[Rule, ...] = (*SIMULATOR_RULES, *ASSISTANT_RULES, *FORM_RULES)
 ENDED_WELL = frozenset({EndReason.GOODBYE, EndReason.MAX_ROUNDS, EndReason.CONTEXT_FULL})
 
