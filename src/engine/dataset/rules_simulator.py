@@ -85,10 +85,10 @@ def _parroted_end_prompt(reading: Reading) -> Iterator[Fault]:
 
 @lru_cache(maxsize=8)
 def _runs(end_prompt: str) -> tuple[str, ...]:
-    """Every run of `PARROT_UNITS` words of the prompt; one run where it is shorter, none if empty."""
+    """Every run of `PARROT_UNITS` words of the prompt; none where the prompt itself is shorter."""
     units = units_of(end_prompt)
-    size = min(PARROT_UNITS, len(units))
-    return tuple(f" {' '.join(units[i : i + size])} " for i in range(len(units) - size + 1) if size)
+    last = len(units) - PARROT_UNITS
+    return tuple(f" {' '.join(units[i : i + PARROT_UNITS])} " for i in range(last + 1))
 
 
 def _too_short(reading: Reading) -> Iterator[Fault]:

@@ -27,7 +27,7 @@ def validate(
     """All findings, in the order of `RULES` and then of turns.
 
     Pure, and linear in the text. `language` is `en` or `zh`; with any other, scripts are not judged.
-    An empty `end_prompt` leaves parroting to the dialogue's own mark.
+    An empty or very short `end_prompt` leaves parroting to the dialogue's mark.
     """
     reading = read(turns, end_reason=end_reason, language=language, end_prompt=end_prompt)
     return tuple(

@@ -133,6 +133,7 @@ def test_end_prompt_said_back_is_parroting() -> None:
     assert "parroted_end_prompt" in user_says(said)
     assert "parroted_end_prompt" not in user_says("Every requirement has been met, thank you.")
     assert found(talk(ASK, ANSWER, said, CLOSE), end_prompt="") == []
+    assert found(talk(ASK, ANSWER, "All done, goodbye then?", CLOSE), end_prompt="Goodbye then?") == []
 
 
 def test_marks_of_the_dialogue_are_taken_over() -> None:
