@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from engine.rehearsal.dice import Dice, hash64
 
@@ -29,7 +30,7 @@ class Defect(StrEnum):
 
 
 # Kind, weight, turns (the speaker's own, from 1) at which it may show. The imitated system note was the
-# most frequent defect of the release; the rarest kinds keep a weight that tests can meet.
+# most frequent defect of the release. A refusal and a courtesy loop are often noted, not dropped: rare.
 _SIMULATOR = (
     (Defect.ROLE_FLIP, 4, (1, 2)),
     (Defect.SYSTEM_NOTE, 6, (2, 3)),
@@ -37,12 +38,12 @@ _SIMULATOR = (
     (Defect.EXACT_REPEAT, 3, (2, 3)),
     (Defect.CUT_OFF, 2, (2, 3)),
     (Defect.TOO_SHORT, 2, (2,)),
-    (Defect.COURTESY_LOOP, 2, (3,)),
+    (Defect.COURTESY_LOOP, 1, (3,)),
     (Defect.AI_SELF_REFERENCE, 2, (2, 3)),
     (Defect.WRONG_LANGUAGE, 2, (2, 3)),
 )
-_ASSISTANT = ((Defect.PLAYS_USER, 1, (1, 2)), (Defect.REFUSES, 1, (1, 2)))
-_ASSISTANT_SHARE = 0.12
+_ASSISTANT = ((Defect.PLAYS_USER, 2, (1, 2)), (Defect.REFUSES, 1, (1, 2)))
+_ASSISTANT_SHARE = 0.1
 COURTESY_TURNS = 3
 
 
@@ -58,6 +59,7 @@ class Flaw:
         return self.turn + COURTESY_TURNS - 1 if self.kind is Defect.COURTESY_LOOP else self.turn
 
 
+@lru_cache(maxsize=2048)
 def simulator_flaw(seed: int, rate: float, setup: str, cache_key: str) -> Flaw | None:
     """The flaw of the conversation with this set-up, or None for the share `1 - rate` (both sides)."""
     ours = rate * _ASSISTANT_SHARE
@@ -66,6 +68,7 @@ def simulator_flaw(seed: int, rate: float, setup: str, cache_key: str) -> Flaw |
     return _draw(hash64(seed, b"simulator", setup.encode(), cache_key.encode()), theirs, _SIMULATOR)
 
 
+@lru_cache(maxsize=2048)
 def assistant_flaw(seed: int, rate: float, opening: str, cache_key: str) -> Flaw | None:
     """The assistant's flaw in the conversation that the user opens with this turn."""
     state = hash64(seed, b"assistant", opening.encode(), cache_key.encode())

@@ -1,7 +1,8 @@
 """How long conversations and turns are: figures of the RecLLMSim release, per task.
 
 Source: the reference figures of the RecLLMSim release (its 1,856 conversations), tokens by cl100k_base.
-Turn counts are of kept conversations, so the hazards apply to conversations without a defect.
+Turn counts are of kept conversations, so the hazards apply to conversations without a defect; the one
+conversation of a single turn is left out, because it is what the defect `too_short` stands for.
 `user_scale` and `assistant_scale` are ours: measured corrections for what greedy composing adds or leaves.
 """
 
@@ -45,7 +46,7 @@ FIRST_USER_SD = 21.2
 LATER_USER_SPREAD = 0.45
 
 SHAPES: dict[str, Shape] = {
-    "gifts": Shape({1: 1, 2: 92, 3: 220, 4: 128, 5: 30, 6: 3}, 72.85, 198.95, 116.21, 0.99, 0.98),
+    "gifts": Shape({2: 92, 3: 220, 4: 128, 5: 30, 6: 3}, 72.85, 198.95, 116.21, 0.99, 0.98),
     "newtravel": Shape(
         {3: 13, 4: 59, 5: 79, 6: 23, 7: 16, 8: 5, 9: 2, 10: 2}, 127.88, 376.55, 196.83, 1.08, 1.03
     ),
@@ -57,7 +58,7 @@ SHAPES: dict[str, Shape] = {
         {2: 8, 3: 41, 4: 87, 5: 92, 6: 81, 7: 40, 8: 7, 9: 2}, 119.04, 290.92, 166.84, 1.05, 1.03
     ),
     "neutral": Shape(
-        {1: 1, 2: 316, 3: 575, 4: 452, 5: 279, 6: 138, 7: 69, 8: 15, 9: 6, 10: 5}, 104.24, 285.98, 187.25
+        {2: 316, 3: 575, 4: 452, 5: 279, 6: 138, 7: 69, 8: 15, 9: 6, 10: 5}, 104.24, 285.98, 187.25
     ),
 }
 HAZARDS: dict[str, tuple[float, ...]] = {

@@ -7,6 +7,7 @@ question outside the dialogue. The goodbye is drawn anew at each request with th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.rehearsal.asked import Asked
 from engine.rehearsal.assistant import write_assistant_turn
@@ -73,8 +74,7 @@ def _simulate(
     view: SimulatorView, asked: Asked, dice: Dice, seed: int, defect_rate: float
 ) -> tuple[str, str]:
     flaw = simulator_flaw(seed, defect_rate, view.setup, asked.cache_key)
-    state = hash64(seed, b"order", view.setup.encode(), asked.cache_key.encode())
-    conversation = Dice(state)
+    conversation = Dice(_order(seed, view.setup, asked.cache_key))
     turn = len(view.own_turns) + 1
     if flaw is not None and flaw.turn <= turn <= flaw.last_turn:
         return _misspeak(flaw.kind, view, conversation, dice)
@@ -118,8 +118,8 @@ def _assist(view: AssistantView, asked: Asked, dice: Dice, seed: int, defect_rat
         frames = LANGUAGES[view.language]
         pool = frames.plays_user if flaw.kind is Defect.PLAYS_USER else frames.refusals
         return dice.choose(pool).format(topic=dice.choose(view.topic.words.facets).topic)
-    state = hash64(seed, b"order", view.opening.encode(), asked.cache_key.encode())
-    return write_assistant_turn(view, Dice(state), dice)
+    conversation = Dice(_order(seed, view.opening, asked.cache_key))
+    return write_assistant_turn(view, conversation, dice)
 
 
 def _answer_question(view: QuestionView, dice: Dice) -> str:
@@ -134,6 +134,12 @@ def _answer_question(view: QuestionView, dice: Dice) -> str:
     pool = frames.debriefs if mine else frames.debriefs[1:]
     taste = dice.choose(mine) if mine else ""
     return dice.choose(pool).format(taste=taste, topic=dice.choose(words.facets).topic)
+
+
+@lru_cache(maxsize=2048)
+def _order(seed: int, start: str, cache_key: str) -> int:
+    """What fixes the order of frames in the conversation that starts with this text."""
+    return hash64(seed, b"order", start.encode(), cache_key.encode())
 
 
 def _break_off(text: str) -> str:

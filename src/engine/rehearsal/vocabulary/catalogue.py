@@ -107,6 +107,7 @@ def topic_of(text: str, language: str) -> Topic:
     return Topic(task, _fill(key, language, values))
 
 
+@lru_cache(maxsize=1024)
 def language_of(text: str) -> str:
     """`zh` where at least three characters in ten are wide (two extra UTF-8 bytes), else `en`."""
     if text.isascii():

@@ -195,10 +195,10 @@ ENGLISH = Language(
         "As an AI language model, I cannot make this choice, though {topic} does sound reasonable.",
     ),
     plays_user=(
-        "Thank you for your help! I'm looking for some ideas about {topic} myself. "
+        "I appreciate your help! I'm looking for some ideas about {topic} myself. "
         "I would like something that fits my budget. Could you recommend a few options for me?",
-        "That sounds wonderful, I will take the first one! As for {topic}, I have no experience. "
-        "Can you help me choose, please?",
+        "That sounds wonderful, I will take the first one! As for {topic}, I have no experience, "
+        "can you help me choose? I appreciate your suggestions.",
     ),
     refusals=(
         "I'm sorry, but I can't help with that request.",
