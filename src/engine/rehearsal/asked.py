@@ -1,6 +1,7 @@
-"""The request as far as it matters: checked by hand, because a pydantic model costs ten times as much.
+"""The request as far as it matters: checked by hand.
 
-What OpenAI's format allows and this endpoint ignores is accepted; what it cannot honour is refused.
+What OpenAI's format allows and this endpoint ignores is accepted; what it cannot honour is refused. There is
+no pydantic model here: few fields are read, and each request is checked whole, all its messages included.
 """
 
 from __future__ import annotations

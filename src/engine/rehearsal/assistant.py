@@ -22,7 +22,7 @@ MAX_OPTIONS = 8
 _TOKENS_PER_OPTION = 62
 _MIN_TOKENS, _MAX_TOKENS = 80, 900
 # Ways of saying something of oneself, as the simulator says it. Plain searches: one pattern with these as
-# alternatives costs 40 us a turn.
+# alternatives cost about 45 us a turn.
 _SAID = {
     "en": (
         *(

@@ -42,7 +42,7 @@ class Shape:
 
 FIRST_USER_TOKENS = 63.8
 FIRST_USER_SD = 21.2
-# Standard deviation of the later user turns over their mean (0.42 to 0.52 by turn index).
+# Standard deviation of the later user turns over their mean (0.43 to 0.52 for turns 2 to 6).
 LATER_USER_SPREAD = 0.45
 
 SHAPES: dict[str, Shape] = {

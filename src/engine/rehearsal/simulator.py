@@ -57,7 +57,6 @@ def current_topic(view: SimulatorView, conversation: Dice) -> str:
 
 def option_names(reply: str) -> list[str]:
     """The names of the numbered options in an assistant's turn, in order."""
-    # Line by line: a multi-line pattern tries every character, which costs ten times as much.
     starts = (line.lstrip() for line in reply.split("\n"))
     matches = (_OPTION.match(line) for line in starts if line[:1].isdigit())
     return [match[1].strip() for match in matches if match]

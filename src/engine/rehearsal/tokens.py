@@ -1,6 +1,6 @@
 """Tokens without a tokenizer: an estimate by character class, near cl100k's count on this vocabulary.
 
-Counting exactly costs about 28 us a kilobyte, more than writing the reply; the estimate costs 0.3 us.
+Counting exactly costs about 28 us a kilobyte, more than writing the reply; the estimate costs under 2 us.
 It is deterministic and the same for prompt, completion and `max_tokens`, which is what usage must be.
 """
 
