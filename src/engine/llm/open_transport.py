@@ -1,0 +1,46 @@
+"""Which transport is opened, and with which defaults; the one place that names both adapters.
+
+No proxy is taken from the environment: a run goes where its configuration says. With an explicit
+`proxy`, loopback hosts are still reached directly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from engine.llm.httpx_transport import HttpxTransport
+from engine.llm.pyreqwest_transport import PyreqwestTransport
+from engine.llm.transport import MAX_BODY_BYTES, Transport
+
+TransportKind = Literal["pyreqwest", "httpx"]
+
+# Shorter than the servers' own: uvicorn (vLLM and most self-hosted servers) and Node close after 5 s.
+KEEPALIVE_S = 4.0
+CONNECT_TIMEOUT_S = 10.0
+
+
+def open_transport(
+    kind: TransportKind,
+    *,
+    connections: int,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    keepalive_s: float = KEEPALIVE_S,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    ca_file: Path | None = None,
+    proxy: str | None = None,
+) -> Transport:
+    """Open a transport of at most `connections` connections; `aclose` it when done.
+
+    `ca_file` (PEM) is trusted in addition to the usual roots. `proxy` is a URL such as
+    `http://proxy.example:3128`. Nothing is connected before the first call.
+    """
+    adapter = PyreqwestTransport if kind == "pyreqwest" else HttpxTransport
+    return adapter(
+        connections=connections,
+        connect_timeout_s=connect_timeout_s,
+        keepalive_s=keepalive_s,
+        max_body_bytes=max_body_bytes,
+        ca_file=ca_file,
+        proxy=proxy,
+    )
