@@ -145,7 +145,7 @@ def carry_out(
         raise result.stopped_by
     if result.stopped_by is not None:
         return 128 + result.stopped_by
-    return 3 if counts.end_reasons[EndReason.FAILED] else 0
+    return 3 if counts.end_reasons[EndReason.FAILED.value] else 0
 
 
 async def _work(

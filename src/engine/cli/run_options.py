@@ -51,28 +51,35 @@ def build_config(
         config = _with_models(config, models)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-").replace("tasks", "task")
+        where = str(first["loc"][0]) if first["loc"] else "the options"
+        option = "--" + where.replace("_", "-").replace("tasks", "task") if first["loc"] else where
         raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
     return _with_rehearsal_models(config), None if file is None else file.parent.absolute()
 
 
 def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
     endpoints, stages = dict(config.endpoints), dict(config.stages)
-    if models.base_url is not None:
-        named = {stage.endpoint for stage in stages.values()} or {"default"}
-        if len(named) > 1:
-            raise UsageError("--base-url: the configuration names several endpoints; change them there.")
-        name = named.pop()
+    named = {stage.endpoint for stage in stages.values()} or set(endpoints) or {"default"}
+    name = named.pop() if len(named) == 1 else None
+    if models.base_url is not None or models.key_env is not None:
+        option = "--key-env" if models.base_url is None else "--base-url"
+        if name is None:
+            raise UsageError(f"{option}: the configuration names several endpoints; change them there.")
         before = endpoints.get(name)
+        if before is None and models.base_url is None:
+            raise UsageError("--key-env: there is no endpoint that the key could go to; give --base-url URL.")
+        url = {} if models.base_url is None else {"base_url": models.base_url}
         endpoints[name] = EndpointSettings.model_validate(
-            (before.model_dump() if before else {}) | {"base_url": models.base_url} | _key(models, before)
+            (before.model_dump() if before else {}) | url | _key(models, before)
         )
     wanted: dict[StageName, str | None] = {"simulator": models.simulator, "assistant": models.assistant}
     for stage, model in wanted.items():
         if model is not None:
             settings = stages.get(stage)
             stages[stage] = (
-                settings.model_copy(update={"model": model}) if settings else ModelSettings(model=model)
+                settings.model_copy(update={"model": model})
+                if settings
+                else ModelSettings(model=model, endpoint=name or "default")
             )
     if endpoints:
         missing = [stage for stage in ("simulator", "assistant") if stage not in stages]
@@ -85,9 +92,9 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
     return RunConfig.model_validate(config.model_dump() | {"endpoints": endpoints, "stages": stages})
 
 
-def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str]:
+def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str | None]:
     if models.key_env is not None:
-        return {"key_env": models.key_env}
+        return {"key_env": models.key_env, "key_file": None}
     has_key = before is not None and (before.key_env or before.key_file)
     # A key goes only where it belongs: elsewhere the variable must be named.
     if not has_key and urlsplit(models.base_url or "").hostname == "api.openai.com":
@@ -105,9 +112,12 @@ def _with_rehearsal_models(config: RunConfig) -> RunConfig:
 
 
 def endpoint_kind(config: RunConfig) -> str:
-    """A word for where the run's calls go, for the default run name."""
+    """A word for where the run's calls go, for the default run name: it is fit to begin a folder's name."""
     if config.is_rehearsal:
         return "rehearsal"
     simulator = config.stages["simulator"]
     host = urlsplit(config.endpoints[simulator.endpoint].base_url).hostname or "endpoint"
-    return "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in host)[:40]
+    word = "".join(
+        letter if letter.isascii() and letter.isalnum() or letter == "." else "-" for letter in host
+    )
+    return word.strip(".-")[:40] or "endpoint"

@@ -52,7 +52,7 @@ class DatasetCounts:
             [(turn.role, turn.content) for turn in record.turns],
             (record.job.task, record.job.scenario_number),
         )
-        self.end_reasons[record.end_reason] += 1
+        self.end_reasons[record.end_reason.value] += 1
         self.dropped_because.update(record.dropped_because[:1])
         self.findings.update({finding.rule for finding in record.findings})
         if self.sample is None and record.is_kept:

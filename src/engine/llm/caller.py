@@ -28,6 +28,7 @@ from engine.errors import (
 )
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint, Model
+from engine.logs import SECRETS
 from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage
 from engine.wire import openai
 from engine.wire.backoff import StopRun, Tries, Wait, decide
@@ -209,7 +210,7 @@ class Caller:
                 used = 0
             else:
                 self._store.note_failure(
-                    key, CallKind.POSSIBLY_PAID, request_digest=digest, note=str(failure).encode(),
+                    key, CallKind.POSSIBLY_PAID, request_digest=digest, note=_note(failure),
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
                     latency_s=self._clock.now() - started,
                 )  # fmt: skip
@@ -243,7 +244,7 @@ class Caller:
     ) -> float:
         """Seconds to wait before the next try; raises where there is none."""
         counts = self.counts
-        counts.last_failure = f"{endpoint.name}: {failure}"
+        counts.last_failure = SECRETS.hide(f"{endpoint.name}: {failure}")
         jitter = Random(f"{self._run_seed}/{key}/{tries.made}")
         decision = decide(failure, tries, attempts=self._attempts, random=jitter)
         match decision:
@@ -259,7 +260,7 @@ class Caller:
                 counts.failed += 1
                 if not failure.possibly_paid:
                     self._store.note_failure(
-                        key, CallKind.FAILED, request_digest=digest, note=str(failure).encode(),
+                        key, CallKind.FAILED, request_digest=digest, note=_note(failure),
                         endpoint=endpoint.name, tries=tries.made, sent_at=self._clock.wall(), latency_s=0.0,
                     )  # fmt: skip
                 raise failure
@@ -316,9 +317,14 @@ def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
             )
 
 
+def _note(failure: CallFailed) -> bytes:
+    # A server may quote the key that it refuses.
+    return SECRETS.hide(str(failure)).encode("utf-8", "replace")
+
+
 def failure_status(failure: CallFailed) -> Mapping[str, object]:
     """What an outcome keeps of the failure that ended its conversation."""
-    note: dict[str, object] = {"reason": failure.reason, "message": str(failure)}
+    note: dict[str, object] = {"reason": failure.reason, "message": SECRETS.hide(str(failure))}
     if isinstance(failure, ServerFailed):
         note["status"] = failure.status
     return note

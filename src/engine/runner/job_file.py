@@ -16,8 +16,8 @@ class _Line(BaseModel):
 
     profile: Annotated[str, Field(pattern=f"^{PROFILE_ID_PATTERN.pattern}$")]
     task: Annotated[str, Field(pattern=f"^{TASK_PATTERN.pattern}$")]
-    scenario: Annotated[int, Field(ge=0)]
-    repeat: Annotated[int, Field(ge=0)] = 0
+    scenario: Annotated[int, Field(ge=0, lt=2**31)]
+    repeat: Annotated[int, Field(ge=0, lt=2**31)] = 0
     opener: Literal["user", "assistant"] | None = None
 
 

@@ -126,7 +126,7 @@ async def work_on_run(
                 reason = await hold_conversation(exchange, models, caller, journal, history)
             finally:
                 del progress.in_progress[job.job_id]
-            progress.ended[reason] = progress.ended.get(reason, 0) + 1
+            progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
             if reason is EndReason.FAILED:
                 log.event("conversation.failed", job_id=job.job_id, last_failure=caller.counts.last_failure)
 

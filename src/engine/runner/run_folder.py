@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from engine.config.identity import identity_digest
-from engine.config.load import parse_config
+from engine.config.load import config_of, read_document
 from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
 from engine.journal.journal import JOURNAL_NAME
@@ -71,7 +71,7 @@ class RunFolder:
     def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
         """Write `run.yaml`: the resolved configuration, the identity and the versions."""
         document = {
-            "config": config.model_dump(mode="json", exclude={"runs_dir"}, exclude_none=True),
+            "config": config.model_dump(mode="json", exclude={"runs_dir"}),
             "config_dir": None if config_dir is None else str(config_dir.absolute()),
             "identity": dict(identity),
             "identity_digest": identity_digest(identity),
@@ -93,19 +93,16 @@ class RunFolder:
     def read_settings(self) -> tuple[RunConfig, Path | None]:
         """The configuration in `run.yaml` and the folder that its templates are looked up beside."""
         try:
-            document = yaml.safe_load(self.settings.read_text(encoding="utf-8"))
-            section = document["config"]
+            text = self.settings.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise BadInput(f"{self.path}: holds no run.yaml, so it is no run. {_HINT}") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
-        config = parse_config(
-            yaml.safe_dump(section, sort_keys=False, allow_unicode=True),
-            source=f"{self.settings} (config)",
-            folder=Path(document.get("config_dir") or "."),
-        )
-        config_dir = document.get("config_dir")
-        return config.model_copy(update={"runs_dir": self.path.parent}), config_dir and Path(config_dir)
+        document = read_document(text, source=str(self.settings))
+        named = document.data.get("config_dir")
+        config_dir = Path(named) if isinstance(named, str) else None
+        config = config_of(document, config_dir or Path(), section="config")
+        return config.model_copy(update={"runs_dir": self.path.parent}), config_dir
 
 
 _HINT = "`engine runs` lists the runs that exist."

@@ -1,0 +1,101 @@
+"""SIGKILL at random moments of one run, resumed each time: same bytes, and nothing paid for twice (P1-P3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.doubles.command_line import run_engine, start_engine
+
+from engine.rehearsal.replies import Reply
+from engine.rehearsal.server import RehearsalServer, serve
+from engine.rehearsal.settings import LogNormal, RehearsalSettings
+
+SEED = 20261124
+LIMIT = 352
+CONCURRENCY = 16
+
+
+class Killer:
+    """Sees every request; kills the client a moment after the n-th new one since it was armed."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.bodies: Counter[bytes] = Counter()
+        self.in_flight_at_kills = 0
+        self.server: RehearsalServer
+        self._process: asyncio.subprocess.Process | None = None
+        self._left = 0
+
+    def arm(self, process: asyncio.subprocess.Process, new_calls: int) -> None:
+        self._process, self._left = process, new_calls
+
+    def __call__(self, request: dict[str, object], raw: bytes) -> Reply | None:
+        is_new = raw not in self.bodies
+        self.bodies[raw] += 1
+        if self._process is not None and is_new:
+            self._left -= 1
+            if self._left == 0:
+                # Anywhere within the next calls: while replies are awaited, journalled or acknowledged.
+                asyncio.get_running_loop().call_later(self.random.uniform(0, 0.03), self._kill, self._process)
+                self._process = None
+        return None
+
+    def _kill(self, process: asyncio.subprocess.Process) -> None:
+        self.in_flight_at_kills += self.server.stats.in_flight
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+async def kill_and_resume(
+    tmp_path: Path, *, kills: int, limit: int, transport: str = "pyreqwest"
+) -> tuple[Killer, int]:
+    """Kill one run `kills` times, let it end, compare with an uninterrupted one; the requests seen extra."""
+    random = Random(SEED)
+    killer = Killer(random)
+    settings = RehearsalSettings(delay=LogNormal(0.01, 0.5))
+    async with serve(settings, replier=killer) as server:
+        killer.server = server
+        command = (
+            "run", "--run", "killed", "--limit", str(limit), "--concurrency", str(CONCURRENCY),
+            "--base-url", server.base_url, "--simulator", "s", "--assistant", "a",
+            "--transport", transport, "--runs-dir", tmp_path,
+        )  # fmt: skip
+        code, output = await run_engine(*command[:2], "plain", *command[3:])
+        assert code == 0, output
+        uninterrupted = set(killer.bodies)
+        assert max(killer.bodies.values()) == 1
+        killer.bodies.clear()
+
+        # Beside the calls counted, those in flight at a kill and in the moment before it are used up.
+        mean_new_calls = len(uninterrupted) // (kills + 2) - 3 * CONCURRENCY
+        for kill in range(kills):
+            process = await start_engine(*command)
+            killer.arm(process, random.randint(1, 2 * mean_new_calls - 1))
+            await process.communicate()
+            assert process.returncode == -9, f"kill {kill} came after the end of the run"
+        code, output = await run_engine("resume", "killed", "--runs-dir", tmp_path)
+        assert code == 0, output
+    assert set(killer.bodies) == uninterrupted, "a resumed run asks exactly what an uninterrupted one asks"
+    killed, whole = (tmp_path / name / "conversations.jsonl" for name in ("killed", "plain"))
+    assert killed.read_bytes() == whole.read_bytes()
+    return killer, killer.bodies.total() - len(uninterrupted)
+
+
+@pytest.mark.asyncio
+async def test_thirty_kills_cost_at_most_the_calls_in_flight(tmp_path: Path) -> None:
+    kills = 30
+    killer, extra = await kill_and_resume(tmp_path, kills=kills, limit=LIMIT)
+    print(f"{kills} kills, {killer.in_flight_at_kills} calls in flight at them, {extra} asked again")
+    assert extra <= kills * CONCURRENCY
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_kills_over_the_portable_transport(tmp_path: Path) -> None:
+    _, extra = await kill_and_resume(tmp_path, kills=10, limit=LIMIT, transport="httpx")
+    assert extra <= 10 * CONCURRENCY
