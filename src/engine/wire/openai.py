@@ -101,7 +101,7 @@ def decode_reply(body: bytes) -> Reply:
     if not isinstance(text, str):
         raise ReplyUnusable("no_content", f"the reply's content is {type(text).__name__}, not text")
     if not text.strip() and finish not in ("content_filter", "refusal"):
-        raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {finish!r:.40})")
+        raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {_word(finish)!r:.40})")
     text, inline_reasoning = split_reasoning(text)
     if not text.strip() and finish not in ("content_filter", "refusal"):
         raise ReplyUnusable("empty", "the reply holds reasoning alone: raise max_tokens for this model")

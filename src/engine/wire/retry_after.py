@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 # A hint beyond a day is a mistake of the server, and waiting for it would look like a hang.
@@ -24,7 +25,10 @@ def retry_after_s(headers: Mapping[str, str], *, wall: float) -> float | None:
     seconds = _number(value)
     if seconds is None:
         try:
-            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - wall)
+            date = parsedate_to_datetime(value)
+            if date.tzinfo is None:  # HTTP's obsolete date forms name no zone and mean UTC
+                date = date.replace(tzinfo=UTC)
+            seconds = max(0.0, date.timestamp() - wall)
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
     return min(seconds, LONGEST_HINT_S)

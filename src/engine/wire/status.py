@@ -5,10 +5,11 @@ Reasons (the words kept in records):
     throttled      429, 529, and 503 with a hint   wait; no attempt is used up
     server_error   408 409 425 500 502 503 504     transient: tried again, attempts are counted
     quota          402, and 429/400/403 that speak of money, credit or quota   the endpoint stops, resumably
-    key_refused    401 403                         the endpoint stops
+    key_refused    401 403                         the endpoint stops; a 403 of a moderation filter does not
     not_found      404 405                         the endpoint stops: wrong base URL or model
     context_full   400/413 that speak of the context length   the conversation ends
-    bad_request    any other 4xx, and any 3xx      this call fails; trying again would be the same
+    bad_request    any other 4xx, any 3xx, and a 429 for a request that is larger than the limit itself:
+                   this call fails; trying again would be the same
 
 Sources: the providers' error pages (OpenAI "error codes", Anthropic "errors", Google "troubleshooting").
 """
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 import orjson
 
 from engine.errors import ServerFailed
-from engine.wire.retry_after import retry_after_s
+from engine.wire.retry_after import LONGEST_HINT_S, retry_after_s
 
 _TRANSIENT = frozenset({408, 409, 425, 500, 502, 504})
 _SHOWN = 300
@@ -35,29 +36,41 @@ _QUOTA = re.compile(
     r"|insufficient (?:balance|credits?)|credit balance is too low|requires more credits|quota_exceeded",
     re.IGNORECASE,
 )
+# Google says "exceeded your current quota" of its limits per minute too; its quota ids tell them apart.
+# A limit of 0 is a model that the account does not have.
+_GOOGLE_RATE = re.compile(r"Per(?:Minute|Second)|retryDelay")
+_GOOGLE_SPENT = re.compile(r"PerDay|\blimit: 0\b(?![.,]\d)")
+_GOOGLE_DELAY = re.compile(r'"retryDelay":\s*"([0-9]{1,6}(?:\.[0-9]{1,9})?)s"')
 _CONTEXT = re.compile(
-    r"context_length_exceeded|maximum context length|context (?:window|length|size)|too many tokens"
-    r"|prompt is too long|exceeds? the available context|input (?:is )?too long|string_above_max_length",
+    r"context_length_exceeded|maximum context length|context (?:window|length|size|limit)|too many tokens"
+    r"|prompt is too long|exceeds? the available context|input (?:is )?too long|string_above_max_length"
+    r"|maximum prompt length|input token count|range of input length",
     re.IGNORECASE,
 )
+_MODERATION = re.compile(r"moderation|flagged", re.IGNORECASE)
+_NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
 
 
 def failure_for_status(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> ServerFailed:
     """The error for a reply with `status`, its reason from the table above. `wall` is Unix time."""
     message = error_message(body)
+    head = body[:4096].decode("utf-8", "replace")
     hint = retry_after_s(headers, wall=wall)
+    if hint is None and (delay := _GOOGLE_DELAY.search(head)):
+        hint = min(float(delay[1]), LONGEST_HINT_S)
     return ServerFailed(
-        _reason(status, message, body, hint),
+        _reason(status, message, head, hint),
         f"HTTP {status}: {message}" if message else f"HTTP {status}",
         status=status,
         retry_after_s=hint,
     )
 
 
-def _reason(status: int, message: str, body: bytes, hint: float | None) -> str:
-    head = body[:4096].decode("utf-8", "replace")
-    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(head)):
+def _reason(status: int, message: str, head: str, hint: float | None) -> str:
+    if status == 402 or (status in (400, 403, 429) and _speaks_of_quota(head)):
         return "quota"
+    if (status == 403 and _MODERATION.search(message)) or (status == 429 and _NEVER_FITS.search(message)):
+        return "bad_request"
     if status in (429, 529) or (status == 503 and hint is not None):
         return "throttled"
     if status in _TRANSIENT or status >= 500:
@@ -71,21 +84,32 @@ def _reason(status: int, message: str, body: bytes, hint: float | None) -> str:
     return "bad_request"
 
 
+def _speaks_of_quota(head: str) -> bool:
+    if "RESOURCE_EXHAUSTED" in head:
+        if _GOOGLE_SPENT.search(head):
+            return True
+        if _GOOGLE_RATE.search(head):
+            return False
+    return _QUOTA.search(head) is not None
+
+
 def error_message(body: bytes) -> str:
     """The server's own words, one line, cut; from an error object where there is one."""
-    text = ""
     try:
         data = orjson.loads(body)
     except ValueError:
+        data = None
+    if isinstance(data, list) and len(data) == 1:  # Google's OpenAI-format address wraps its errors so
+        data = data[0]
+    error = data.get("error", data) if isinstance(data, dict) else data
+    text = error if isinstance(error, str) else ""
+    if isinstance(error, dict):
+        parts = (error.get(key) for key in ("message", "code", "type", "detail", "status"))
+        text = " ".join(str(part) for part in parts if isinstance(part, str | int))
+    if not text:
+        # As it came: printing what was parsed could recurse as deep as the server likes.
         text = body[: 4 * _SHOWN].decode("utf-8", "replace")
         if text.lstrip().startswith("<"):
             text = re.sub(r"<[^<>]{0,200}>", " ", text)
-    else:
-        error = data.get("error", data) if isinstance(data, dict) else data
-        if isinstance(error, dict):
-            parts = (error.get(key) for key in ("message", "code", "type", "detail", "status"))
-            text = " ".join(str(part) for part in parts if isinstance(part, str | int))
-        else:
-            text = str(error)
-    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    text = " ".join(text.split())
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
