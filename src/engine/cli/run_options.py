@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from engine.config.load import load_config
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError, UsageError
 
 # Without a configuration: ten conversations for each of the 22 scenarios.
 _DEFAULT_LIMIT = 220
+# A small model on a few cores takes seconds a turn; its context is small, so are its replies.
+_LOCAL_LIMIT = 10
+_LOCAL_MAX_TOKENS = 160
 _REHEARSAL_MODELS: dict[StageName, str] = {
     "simulator": "rehearsal-simulator",
     "assistant": "rehearsal-assistant",
@@ -29,6 +32,8 @@ class ModelOptions:
     simulator: str | None = None
     assistant: str | None = None
     key_env: str | None = None
+    local: bool = False
+    local_model: Path | None = None
 
 
 def build_config(
@@ -44,7 +49,7 @@ def build_config(
         if name in given:
             given[name] = Path(str(given[name])).absolute()
     if file is None and not {"limit", "jobs", "profiles", "tasks", "repeat"} & given.keys():
-        given["limit"] = _DEFAULT_LIMIT
+        given["limit"] = _LOCAL_LIMIT if models.local or models.local_model else _DEFAULT_LIMIT
     try:
         data = config.model_dump() | given
         config = RunConfig.model_validate(data)
@@ -54,11 +59,13 @@ def build_config(
         where = str(first["loc"][0]) if first["loc"] else "the options"
         option = "--" + where.replace("_", "-").replace("tasks", "task") if first["loc"] else where
         raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
-    return _with_rehearsal_models(config), None if file is None else file.parent.absolute()
+    return _with_default_models(config), None if file is None else file.parent.absolute()
 
 
 def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
     endpoints, stages = dict(config.endpoints), dict(config.stages)
+    if models.local or models.local_model is not None:
+        config = _with_local_model(config, models)
     named = {stage.endpoint for stage in stages.values()} or set(endpoints) or {"default"}
     name = named.pop() if len(named) == 1 else None
     if models.base_url is not None or models.key_env is not None:
@@ -92,6 +99,15 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
     return RunConfig.model_validate(config.model_dump() | {"endpoints": endpoints, "stages": stages})
 
 
+def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:
+    if config.endpoints or models.base_url is not None:
+        raise UsageError("--local serves its own endpoint: leave --base-url and `endpoints` out.")
+    local = config.local or LocalSection()
+    if models.local_model is not None:
+        local = local.model_copy(update={"model": models.local_model.absolute()})
+    return config.model_copy(update={"local": local})
+
+
 def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str | None]:
     if models.key_env is not None:
         return {"key_env": models.key_env, "key_file": None}
@@ -102,12 +118,17 @@ def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str
     return {}
 
 
-def _with_rehearsal_models(config: RunConfig) -> RunConfig:
-    if not config.is_rehearsal:
+def _with_default_models(config: RunConfig) -> RunConfig:
+    """Names for the models where the endpoint is the engine's own."""
+    if config.endpoints:
         return config
     stages = dict(config.stages)
     for stage, model in _REHEARSAL_MODELS.items():
-        stages.setdefault(stage, ModelSettings(model=model))
+        if config.local is None:
+            stages.setdefault(stage, ModelSettings(model=model))
+        else:
+            name = "SmolLM2-135M-Instruct" if config.local.model is None else config.local.model.stem
+            stages.setdefault(stage, ModelSettings(model=name, max_tokens=_LOCAL_MAX_TOKENS))
     return config.model_copy(update={"stages": stages})
 
 
@@ -115,9 +136,11 @@ def endpoint_kind(config: RunConfig) -> str:
     """A word for where the run's calls go, for the default run name: it is fit to begin a folder's name."""
     if config.is_rehearsal:
         return "rehearsal"
+    if config.local is not None:
+        return "local"
     simulator = config.stages["simulator"]
     host = urlsplit(config.endpoints[simulator.endpoint].base_url).hostname or "endpoint"
     word = "".join(
-        letter if letter.isascii() and letter.isalnum() or letter == "." else "-" for letter in host
+        letter if (letter.isascii() and letter.isalnum()) or letter == "." else "-" for letter in host
     )
     return word.strip(".-")[:40] or "endpoint"
