@@ -17,6 +17,7 @@ from urllib.parse import quote
 import structlog
 
 REDACTED = "[redacted]"
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Secrets:
@@ -26,8 +27,11 @@ class Secrets:
         self._forms: set[str] = set()
 
     def add(self, value: str) -> None:
-        """Hide `value` and its encoded forms from now on. Values under 6 characters would hide words."""
-        for secret in {value, value.removeprefix("Bearer ")}:
+        """Hide `value` and its encoded forms from now on, also without a scheme's word before it.
+
+        Values under 6 characters would hide words.
+        """
+        for secret in {value, value.partition(" ")[2]}:
             if len(secret) < 6:
                 continue
             encoded = base64.b64encode(secret.encode()).decode()
@@ -37,6 +41,7 @@ class Secrets:
                 json.dumps(secret)[1:-1],
                 encoded,
                 encoded.rstrip("="),
+                encoded.translate(_URL_SAFE).rstrip("="),
             }
 
     def hide(self, text: str) -> str:
@@ -58,7 +63,8 @@ class EventLog:
     def __init__(self, path: Path | None) -> None:
         self._file: TextIO | None = None
         if path is not None:
-            self._file = path.open("a", encoding="utf-8")
+            # A file name from the system may hold what UTF-8 cannot; an event is never lost for it.
+            self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
             path.chmod(0o600)
         factory: Any = (
             structlog.WriteLoggerFactory(self._file) if self._file else structlog.ReturnLoggerFactory()
