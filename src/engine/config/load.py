@@ -57,7 +57,7 @@ def read_document(text: str, *, source: str) -> Document:
             if node is not None:
                 # Before construction, which flattens merge keys: overriding one is no repetition.
                 _collect_lines(node, (), lines, source, set())
-            data = {} if node is None else loader.construct_document(node)
+            data = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
     except yaml.YAMLError as error:
@@ -68,6 +68,8 @@ def read_document(text: str, *, source: str) -> Document:
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError, OverflowError) as error:
         # Values that contradict their own tag (`!!bool maybe`) end the library in any of these.
         raise ConfigError(f"{source}: not valid YAML: a value cannot be read ({error})") from error
+    if data is None:  # an empty file, or nothing but comments
+        data = {}
     if not isinstance(data, dict):
         raise ConfigError(f"{source}, line 1: the file holds no `key: value` pairs at its top level.")
     return Document(source, data, lines)
@@ -200,6 +202,9 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
         }
         endpoints[name] = endpoint.model_copy(update=paths)
     changes["endpoints"] = endpoints
+    local = config.local
+    if local is not None and local.model is not None and not local.model.is_absolute():
+        changes["local"] = local.model_copy(update={"model": folder / local.model})
     if config.local is not None and config.local.model is not None:
         changes["local"] = config.local.model_copy(update={"model": folder / config.local.model})
     return config.model_copy(update=changes)
