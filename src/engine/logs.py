@@ -35,7 +35,7 @@ class Secrets:
             if len(secret) < 6:
                 continue
             encoded = base64.b64encode(secret.encode()).decode()
-            self._forms |= {
+            forms = {
                 secret,
                 quote(secret, safe=""),
                 json.dumps(secret)[1:-1],
@@ -43,6 +43,8 @@ class Secrets:
                 encoded.rstrip("="),
                 encoded.translate(_URL_SAFE).rstrip("="),
             }
+            # An event is JSON itself: what has quotes or backslashes is escaped once more in it.
+            self._forms |= forms | {json.dumps(form, ensure_ascii=False)[1:-1] for form in forms}
 
     def hide(self, text: str) -> str:
         """`text` without any secret."""
