@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -22,22 +23,11 @@ JSON_VALUES = st.recursive(
     max_leaves=8,
 )
 NAMES_OF_THE_FORMAT = st.sampled_from(
-    [
-        "choices",
-        "message",
-        "content",
-        "finish_reason",
-        "refusal",
-        "reasoning",
-        "error",
-        "code",
-        "usage",
-        "model",
-        "prompt_tokens",
-        "completion_tokens",
-        "prompt_tokens_details",
-        "cached_tokens",
-    ]
+    re.findall(
+        r"\S+",
+        "choices message content finish_reason refusal reasoning error code usage model "
+        "prompt_tokens completion_tokens prompt_tokens_details cached_tokens",
+    )
 )
 LIKE_REPLIES = st.recursive(
     JSON_VALUES,

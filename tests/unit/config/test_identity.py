@@ -1,0 +1,160 @@
+"""Identity: each field that decides content is found by name; everything else may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config.identity import compare, identity_digest, identity_fields, refuse
+from engine.config.settings import ConversationSettings, EndpointSettings, ModelSettings, RunConfig
+
+ENDPOINT = {"base_url": "http://h/v1", "key_env": "KEY"}
+MODEL = {"model": "m", "endpoint": "a"}
+START: dict[str, Any] = {
+    "endpoints": {"a": ENDPOINT, "b": ENDPOINT},
+    "stages": {"simulator": MODEL, "assistant": MODEL},
+}
+
+
+def fields_with(**changes: Any) -> dict[str, str]:
+    return identity_fields(RunConfig.model_validate(START | changes))
+
+
+def changed(**changes: Any) -> list[str]:
+    return [name for name, _, _ in compare(fields_with(), fields_with(**changes))]
+
+
+def stages(stage: str, **changes: Any) -> dict[str, Any]:
+    return {"simulator": MODEL, "assistant": MODEL, stage: MODEL | changes}
+
+
+MODEL_CHANGES: dict[str, Any] = {
+    "model": "n", "temperature": None, "top_p": 0.5, "max_tokens": 7, "stop": ["x"], "send_seed": False,
+    "extra": {"top_k": 1},
+}  # fmt: skip
+CONVERSATION_CHANGES: dict[str, Any] = {
+    "setup": "paper", "opener": "assistant", "max_rounds": 3, "end_check": "paper", "assistant_prompt": False,
+    "debrief": [{"side": "user", "question": "q"}],
+}  # fmt: skip
+ENDPOINT_CHANGES: dict[str, Any] = {
+    "base_url": "https://i/v2", "key_env": "OTHER", "key_file": "k", "headers": {"X-Title": "t"},
+    "limits": {"requests_per_min": 3, "tokens_per_min": 4, "max_in_flight": 5}, "transport": "httpx",
+    "ca_file": "ca.pem", "proxy": "http://p:1", "connect_timeout_s": 1, "call_timeout_s": 2,
+    "cache_hint": False,
+}  # fmt: skip
+FREE_CHANGES: dict[str, Any] = {
+    "tasks": ["travel"], "templates": "t", "profiles": "p", "jobs": "j", "repeat": 2, "limit": 3,
+    "concurrency": 4, "transport": "httpx", "validation": {"enabled": False, "drop": False},
+    "rehearsal": {"defect_rate": 0.5, "latency_s": 1.0}, "retry_attempts": 2, "unreachable_after_s": 1,
+    "drain_s": 1, "runs_dir": "r", "local": {"model": "m.gguf", "slots": 1, "context_tokens": 1024},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["simulator", "assistant"])
+@pytest.mark.parametrize(("name", "value"), MODEL_CHANGES.items())
+def test_each_parameter_of_a_model_is_identity(stage: str, name: str, value: object) -> None:
+    assert changed(stages=stages(stage, **{name: value})) == [f"{stage}.{name}"]
+
+
+@pytest.mark.parametrize(("name", "value"), CONVERSATION_CHANGES.items())
+def test_each_way_of_holding_a_conversation_is_identity(name: str, value: object) -> None:
+    assert changed(conversation={name: value}) == [f"conversation.{name}"]
+
+
+def test_seed_and_language_are_identity() -> None:
+    assert changed(seed=1) == ["seed"]
+    assert changed(language="zh") == ["language"]
+
+
+@pytest.mark.parametrize(("name", "value"), ENDPOINT_CHANGES.items())
+def test_nothing_about_an_endpoint_is_identity(name: str, value: object) -> None:
+    endpoint = ENDPOINT | {name: value} | ({"key_env": None} if name == "key_file" else {})
+    assert changed(endpoints={"a": endpoint, "b": ENDPOINT}) == []
+
+
+@pytest.mark.parametrize(("name", "value"), FREE_CHANGES.items())
+def test_what_may_change_between_a_start_and_a_resume_is_not_identity(name: str, value: object) -> None:
+    assert changed(**{name: value}) == []
+
+
+def test_which_endpoint_a_model_is_asked_at_is_not_identity() -> None:
+    assert changed(stages=stages("simulator", endpoint="b")) == []
+
+
+def test_another_stages_model_is_not_the_conversations_identity() -> None:
+    assert changed(stages={**START["stages"], "judge": MODEL}) == []
+
+
+def test_a_rehearsals_defects_are_its_content_but_its_latency_is_not() -> None:
+    def of(**rehearsal: float) -> dict[str, str]:
+        return identity_fields(RunConfig.model_validate({"rehearsal": rehearsal}))
+
+    assert [name for name, _, _ in compare(of(), of(defect_rate=0.2))] == ["rehearsal.defect_rate"]
+    assert compare(of(), of(latency_s=2.0)) == []
+
+
+def test_every_setting_is_classified_here() -> None:
+    """A new setting fails this test until someone decides whether it is identity."""
+    assert set(ModelSettings.model_fields) == {*MODEL_CHANGES, "endpoint"}
+    assert set(ConversationSettings.model_fields) == set(CONVERSATION_CHANGES)
+    assert set(EndpointSettings.model_fields) == {*ENDPOINT_CHANGES, "format"}
+    mixed = {"seed", "language", "endpoints", "stages", "conversation"}
+    assert set(RunConfig.model_fields) == {*FREE_CHANGES, *mixed}
+
+
+def test_the_order_of_extra_parameters_is_not_identity() -> None:
+    one, other = {"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1}
+    before, after = stages("simulator", extra=one), stages("simulator", extra=other)
+    assert compare(fields_with(stages=before), fields_with(stages=after)) == []
+
+
+def test_a_configuration_that_went_through_json_is_the_same() -> None:
+    config = RunConfig.model_validate(START)
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert identity_fields(again) == identity_fields(config)
+
+
+# --- comparing -------------------------------------------------------------------------------------
+
+FIELDS = st.dictionaries(st.text(max_size=4), st.text(max_size=4) | st.just("-"), max_size=5)
+
+
+@given(FIELDS, FIELDS)
+def test_comparing_finds_exactly_what_differs(then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    names = [name for name, _, _ in compare(then, now)]
+    assert names == sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
+    assert [(n, b, a) for n, a, b in compare(then, now)] == compare(now, then)
+
+
+@given(FIELDS, FIELDS)
+def test_the_digest_is_a_function_of_the_fields(one: dict[str, str], other: dict[str, str]) -> None:
+    assert identity_digest(one) == identity_digest(dict(reversed(one.items())))
+    assert (identity_digest(one) == identity_digest(other)) == (one == other)
+    assert len(identity_digest(one)) == 8
+
+
+def test_a_refusal_names_each_field_and_what_to_do() -> None:
+    error = refuse("pilot", compare({"seed": "1", "x": "2"}, {"seed": "3", "x": "2"}))
+    assert error.differences == [("seed", "1", "3")]
+    assert "seed: then 1, now 3" in str(error)
+    assert "--run NAME" in str(error)
+
+
+def test_a_long_difference_is_shown_where_it_begins() -> None:
+    same = "x" * 500
+    message = str(refuse("pilot", [("template", f"{same}OLD{same}", f"{same}NEW{same}")]))
+    assert "OLD" in message
+    assert "NEW" in message
+    assert len(message) < 500
+
+
+def test_a_long_list_is_cut() -> None:
+    error = refuse("pilot", [(f"field{n:03}", "1", "2") for n in range(100)])
+    assert "field019" in str(error)
+    assert "field020" not in str(error)
+    assert "and 80 more" in str(error)
+    assert len(error.differences) == 100
