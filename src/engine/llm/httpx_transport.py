@@ -238,13 +238,13 @@ def describe(error: httpx.TransportError | httpx.InvalidURL, url: str, *, replyi
             return TransportFailed(reason, f"{detail} (cannot connect)", possibly_paid=False)
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():
             return TransportFailed("connect", f"{detail} (not a usable URL)", possibly_paid=False)
-        case httpx.RemoteProtocolError() if not was_cut_short(error):
+        case httpx.ProtocolError() if not was_cut_short(error):
             return TransportFailed("protocol", detail, possibly_paid=True, no_byte_received=False)
         case _:
             return TransportFailed("reset", detail, possibly_paid=True, no_byte_received=not replying)
 
 
-def was_cut_short(error: httpx.RemoteProtocolError) -> bool:
+def was_cut_short(error: httpx.ProtocolError) -> bool:
     """Whether the peer closed where more was due; httpcore and h11 say so in words alone."""
     text = str(error).lower()
     return "disconnected" in text or "closed connection" in text
