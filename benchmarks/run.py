@@ -1,0 +1,165 @@
+"""`python -m benchmarks.run --quick` or `--full`: measures the engine beside other clients.
+
+Results go to `benchmarks/results/` as JSON and Markdown, and as a plot where matplotlib is installed.
+`--only cpu` (or `ideal`, `memory`, `journal`) measures a part, `--without inspect-ai` leaves a client out.
+Still to come: the use of known and unknown rate limits, adaptive concurrency, prefix-cache affinity; the
+server has them already (`benchmarks.server.Behaviour`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.contenders import CONTENDERS, find_absent, write_prompts
+from benchmarks.measure import (
+    CpuSetting,
+    IdealSetting,
+    measure_cpu,
+    measure_fsync,
+    measure_ideal,
+    measure_jobs_memory,
+    measure_journal,
+)
+from benchmarks.processes import RESULTS, TEMPORARY
+from benchmarks.report import markdown, plot
+
+from engine.version import __version__
+
+PARTS = ("cpu", "ideal", "memory", "journal")
+_FAST = ("engine", "script")
+_OPENAI = ("openai-aiohttp", "openai")
+_SLOW = (*_OPENAI, "litellm", "inspect-ai", "curator")
+
+
+class Settings(NamedTuple):
+    """What one mode measures."""
+
+    cpu: tuple[CpuSetting, ...]
+    ideal: tuple[IdealSetting, ...]
+    jobs: tuple[int, ...]
+    journal: dict[str, int]
+
+
+QUICK = Settings(
+    cpu=(
+        CpuSetting(_FAST, 64, 1000, 5),
+        CpuSetting(("engine-httpx",), 64, 500, 3),
+        CpuSetting(_SLOW, 64, 128, 3),
+        CpuSetting(_FAST, 1024, 2048, 5),
+        CpuSetting(("openai-aiohttp",), 1024, 1024, 1),
+    ),
+    ideal=(
+        IdealSetting(_FAST, 64, 0.5, 8, 2),
+        IdealSetting(_FAST, 1024, 0.5, 8, 2),
+    ),
+    jobs=(500, 1000, 2000),
+    journal={"finished": 100_000, "calls_each": 1, "conversations": 500, "repeats": 3},
+)
+FULL = Settings(
+    cpu=(
+        CpuSetting((*_FAST, "engine-httpx", *_SLOW), 64, 1000, 5),
+        CpuSetting((*_FAST, "engine-httpx", *_SLOW), 1024, 2048, 3),
+        CpuSetting((*_FAST, "engine-httpx", "openai-aiohttp"), 4096, 8192, 3),
+    ),
+    ideal=(
+        IdealSetting((*_FAST, "engine-httpx"), 64, 0.5, 10, 3),
+        IdealSetting(_OPENAI, 64, 0.5, 10, 1),
+        IdealSetting((*_FAST, "engine-httpx"), 1024, 0.5, 10, 3),
+        IdealSetting(_OPENAI, 1024, 0.5, 4, 1),
+        IdealSetting(_FAST, 4096, 2.0, 10, 2),
+        IdealSetting(_FAST, 10_000, 5.0, 8, 2),
+    ),
+    jobs=(1000, 10_000, 50_000),
+    journal={"finished": 125_000, "calls_each": 8, "conversations": 1000, "repeats": 5},
+)
+
+
+def main() -> int:
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description="The engine beside other clients.")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--quick", action="store_true", help="minutes")
+    mode.add_argument("--full", action="store_true", help="hours")
+    parser.add_argument("--only", action="append", choices=PARTS)
+    parser.add_argument("--without", action="append", default=[], choices=[c.name for c in CONTENDERS])
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    settings, name = (QUICK, "quick") if options.quick else (FULL, "full")
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    TEMPORARY.mkdir(parents=True)
+    write_prompts(TEMPORARY / "prompts.jsonl")
+    results = measure_all(settings, name, options.only or PARTS, options.without, say)
+    if options.only:
+        name += "-" + "-".join(options.only)
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    page = markdown(results)
+    (options.results / f"{name}.md").write_text(page, encoding="utf-8")
+    if not plot(results, options.results / f"{name}.png"):
+        say("no plot: matplotlib is not installed")
+    print(page)
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    return 0
+
+
+def measure_all(settings: Settings, name: str, parts: Any, without: list[str], say: Any) -> dict[str, Any]:
+    """Every part asked for, in one run."""
+    wanted = [c.name for c in CONTENDERS if c.name not in without] if {"cpu", "ideal"} & set(parts) else []
+    say("preparing environments")
+    versions, absent = find_absent(wanted)
+    absent |= dict.fromkeys(without, "left out")
+    results: dict[str, Any] = {
+        "mode": name,
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": {"engine": __version__, **versions},
+        "absent": absent,
+        "fsync": measure_fsync(),
+    }
+    if "cpu" in parts:
+        results["cpu"] = measure_cpu(settings.cpu, absent, say)
+    if "ideal" in parts:
+        results["ideal"] = measure_ideal(settings.ideal, absent, say)
+    if "memory" in parts:
+        results["jobs_memory"] = measure_jobs_memory(settings.jobs, say)
+    if "journal" in parts:
+        results["journal"] = measure_journal(**settings.journal, say=say)
+    return results
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    cpu = platform.processor() or platform.machine()
+    memory_gb = 0.0
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+        memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    except OSError:
+        pass
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_gb": memory_gb,
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
