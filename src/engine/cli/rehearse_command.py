@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from engine.rehearsal.server import RehearsalSettings, run_forever
+from engine.rehearsal.server import run_forever
+from engine.rehearsal.settings import Fixed, RehearsalSettings
 
 
 @click.command()
@@ -27,5 +28,7 @@ def rehearse(
     exit_with_stdin: bool,
 ) -> None:
     """Serve the rehearsal LLM in OpenAI's format on loopback; prints its base URL first."""
-    settings = RehearsalSettings(seed=seed, defect_rate=defect_rate, request_log=request_log)
+    settings = RehearsalSettings(
+        seed=seed, defect_rate=defect_rate, delay=Fixed(latency), request_log=request_log
+    )
     run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import click
+from anyio import to_thread
+from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_plan, print_report
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
 from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError
-from engine.journal.inputs import RunInputs, read_inputs
+from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
+from engine.local.server import serve_local
+from engine.local.weights import ensure_weights
 from engine.logs import EventLog
-from engine.rehearsal.server import RehearsalSettings, serve
+from engine.rehearsal.server import serve
+from engine.rehearsal.settings import Fixed, RehearsalSettings
 from engine.runner.prepare import prepare
 from engine.runner.run import RunProgress, RunResult, work_on_run
 from engine.runner.run_folder import (
@@ -54,7 +60,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 @click.option("--simulator", metavar="MODEL", help="The user simulator's model.")
 @click.option("--assistant", metavar="MODEL", help="The assistant's model.")
 @click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
+@click.option("--local", is_flag=True, help="A small real model on this machine (extra [local]).")
+@click.option("--local-model", type=click.Path(path_type=Path), metavar="GGUF", help="Another one.")
 @click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--paper", is_flag=True, help="Drop nothing: every rule only flags, as in the paper's raw set.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @runs_dir_option
 @json_option
@@ -65,6 +74,9 @@ def run(
     simulator: str | None,
     assistant: str | None,
     key_env: str | None,
+    local: bool,
+    local_model: Path | None,
+    paper: bool,
     dry_run: bool,
     as_json: bool,
     **options: object,
@@ -75,8 +87,14 @@ def run(
     conversations, ten for each scenario, with an embedded offline endpoint.
     """
     config, config_dir = build_config(
-        config_file, options, ModelOptions(base_url, simulator, assistant, key_env)
+        config_file,
+        options,
+        ModelOptions(base_url, simulator, assistant, key_env, local, local_model),
     )
+    if paper:
+        config = config.model_copy(
+            update={"validation": config.validation.model_copy(update={"drop": False})}
+        )
     inputs = prepare(config, config_dir=config_dir)
     name = run_name or default_name(endpoint_kind(config), identity_fields(config))
     folder = open_folder(config.runs_dir, name)
@@ -100,6 +118,12 @@ def resume(run_name: str | None, runs_dir: Path, retry_failed: bool, as_json: bo
     given = {name: value for name, value in options.items() if value is not None}
     config = RunConfig.model_validate(config.model_dump() | given)
     inputs = prepare(config, config_dir=config_dir)
+    reader = Reader(folder.journal)
+    try:
+        # What was planned, whatever limit the last `run` had: a resume never does less.
+        inputs = replace(inputs, plan=stored_plan(reader) or inputs.plan)
+    finally:
+        reader.close()
     return carry_out(folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed)
 
 
@@ -157,7 +181,7 @@ async def _work(
     is_quiet: bool,
 ) -> RunResult:
     with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, _endpoints(inputs.config) as endpoints:
+        async with anyio.create_task_group() as group, _endpoints(inputs.config, group) as endpoints:
             group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
             result = await work_on_run(
                 folder,
@@ -174,14 +198,29 @@ async def _work(
 
 
 @asynccontextmanager
-async def _endpoints(config: RunConfig) -> AsyncIterator[Mapping[str, EndpointSettings]]:
-    """The configured endpoints, or the embedded one under every name that a stage uses."""
-    if not config.is_rehearsal:
+async def _endpoints(config: RunConfig, group: TaskGroup) -> AsyncIterator[Mapping[str, EndpointSettings]]:
+    """The configured endpoints, or one of the engine's own under every name that a stage uses."""
+    names = {settings.endpoint for settings in config.stages.values()}
+    if config.endpoints:
         yield config.endpoints
-        return
-    async with serve(RehearsalSettings(defect_rate=config.rehearsal.defect_rate)) as server:
-        embedded = EndpointSettings(base_url=server.base_url)
-        yield {settings.endpoint: embedded for settings in config.stages.values()}
+    elif config.local is not None:
+        local = config.local
+        model = local.model if local.model is not None else await to_thread.run_sync(ensure_weights)
+        async with serve_local(
+            model, slots=local.slots, context_tokens=local.context_tokens, exact=local.exact
+        ) as server:
+            group.start_soon(server.watch)
+            # Requests beyond the slots would only wait in the server's queue, against their deadline.
+            limits = LimitSettings(max_in_flight=local.slots)
+            settings = EndpointSettings(base_url=server.base_url, limits=limits)
+            yield dict.fromkeys(names, settings)
+            group.cancel_scope.cancel()
+    else:
+        delay = Fixed(config.rehearsal.latency_s)
+        async with serve(
+            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay)
+        ) as embedded:
+            yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
 
 
 def _has_uvloop() -> bool:

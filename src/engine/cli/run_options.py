@@ -15,9 +15,10 @@ from engine.errors import ConfigError, UsageError
 
 # Without a configuration: ten conversations for each of the 22 scenarios.
 _DEFAULT_LIMIT = 220
-# A small model on a few cores takes seconds a turn; its context is small, so are its replies.
+# A small model on a few cores takes seconds a turn, and hardly ever says goodbye of itself.
 _LOCAL_LIMIT = 10
-_LOCAL_MAX_TOKENS = 160
+_LOCAL_MAX_TOKENS = 96
+_LOCAL_ROUNDS = 4
 _REHEARSAL_MODELS: dict[StageName, str] = {
     "simulator": "rehearsal-simulator",
     "assistant": "rehearsal-assistant",
@@ -105,7 +106,10 @@ def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:
     local = config.local or LocalSection()
     if models.local_model is not None:
         local = local.model_copy(update={"model": models.local_model.absolute()})
-    return config.model_copy(update={"local": local})
+    update: dict[str, object] = {"local": local}
+    if "max_rounds" not in config.conversation.model_fields_set:
+        update["conversation"] = config.conversation.model_copy(update={"max_rounds": _LOCAL_ROUNDS})
+    return config.model_copy(update=update)
 
 
 def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str | None]:
