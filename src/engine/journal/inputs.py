@@ -7,7 +7,7 @@ journal alone. At a resume they are what the present files are compared with, be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -83,7 +83,20 @@ async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
     await journal.put_contents(_PROFILE, profiles)
     await journal.put_identity(STAGE, identity_fields(inputs.config))
     await journal.put_meta("config", inputs.config.model_dump_json())
-    await journal.put_meta("plan", encode_plan(inputs.plan))
+    stored = stored_plan(journal.reader)
+    if stored is None or not _covers(stored, inputs.plan):
+        await journal.put_meta("plan", encode_plan(inputs.plan))
+
+
+def stored_plan(reader: Reader) -> Plan | None:
+    """The plan of a run, or None before its first start."""
+    text = reader.meta("plan")
+    return None if text is None else decode_plan(text)
+
+
+def _covers(stored: Plan, plan: Plan) -> bool:
+    """Whether `plan` is the same with a smaller limit: what was planned before stays planned."""
+    return replace(stored, limit=None) == replace(plan, limit=None) and len(stored) >= len(plan)
 
 
 def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, str]]:
@@ -116,7 +129,7 @@ def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, 
 
 def read_inputs(reader: Reader) -> RunInputs:
     """The inputs of a run from its journal alone. Profiles are read when they are asked for."""
-    config, plan = reader.meta("config"), reader.meta("plan")
+    config, plan = reader.meta("config"), stored_plan(reader)
     if config is None or plan is None:
         raise BadInput(f"run {reader.path.parent.name} was never started: its journal holds no plan.")
     settings = RunConfig.model_validate_json(config)
@@ -125,7 +138,7 @@ def read_inputs(reader: Reader) -> RunInputs:
         settings,
         Catalog.from_sources(sources, settings.language),
         _StoredProfiles(reader),
-        decode_plan(plan),
+        plan,
     )
 
 
