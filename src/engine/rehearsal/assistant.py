@@ -7,10 +7,10 @@ in the conversation are passed over, and what the user said of themselves return
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from engine.rehearsal.dice import Dice
 from engine.rehearsal.figures import SHAPES
+from engine.rehearsal.recall import Recalled, recall
 from engine.rehearsal.simulator import option_names
 from engine.rehearsal.tokens import estimate_tokens
 from engine.rehearsal.view import AssistantView
@@ -21,29 +21,11 @@ MIN_OPTIONS = 3
 MAX_OPTIONS = 8
 _TOKENS_PER_OPTION = 62
 _MIN_TOKENS, _MAX_TOKENS = 80, 900
-# Ways of saying something of oneself, as the simulator says it. Plain searches: one pattern with these as
-# alternatives cost about 45 us a turn.
-_SAID = {
-    "en": (
-        *(
-            "I enjoy ",
-            "I love ",
-            "I value ",
-            "I appreciate ",
-            "I collect ",
-            "I play ",
-            "I seek ",
-            "I prefer ",
-        ),
-        *("free time goes to ", "taste in food is ", "way of travelling is ", "spending style is "),
-        *("part of my life is ",),
-    ),
-    "zh": ("我喜欢", "我偏好", "我热爱", "爱好是", "旅行方式是", "口味是", "消费习惯是", "生活里有"),
-}
-_OBJECT = {"en": re.compile(r"(?!to\b)[^.,;!?:\n]{3,70}"), "zh": re.compile(r"[^，。！？；：\n]{2,24}")}
+# At most so many of the user's statements are taken up in a turn, from so many of their latest turns.
+_MAX_RECALLED, _TURNS_RECALLED = 2, 2
 _THANKS = {"en": re.compile(r"\bthank|\bkind of you", re.I), "zh": re.compile(r"谢")}
 _ASKS = re.compile(r"[?？]")
-_THANKS_TOKENS = 22
+_THANKS_TOKENS = 24
 
 
 def write_assistant_turn(view: AssistantView, conversation: Dice, dice: Dice) -> str:
@@ -94,7 +76,8 @@ def _write_options(
     """Each option gets its share of the budget: a name, its detail, then reasons and facts in turn."""
     bold = "**" if offset & 2 else ""
     colon, stop = ("：", "。") if frames.code == "zh" else (": ", ".")
-    said = [taste for turn in view.heard[-3:] for taste in _tastes_in(turn, view.language)]
+    turns = view.heard[: -_TURNS_RECALLED - 1 : -1]
+    said = [each for turn in turns for each in recall(turn, view.language)][:_MAX_RECALLED]
     options: list[str] = []
     left = budget
     for i, item in enumerate(items):
@@ -113,13 +96,14 @@ def _write_options(
 
 
 def _pieces(
-    words: TaskWords, frames: Language, said: list[str], at: int, i: int, dice: Dice
+    words: TaskWords, frames: Language, said: list[Recalled], at: int, i: int, dice: Dice
 ) -> tuple[str, ...]:
     n = len(frames.reasons)
     reason = frames.reasons[at % n]
-    if said and not i % 2 and i < 2 * len(frames.reasons_taste):
-        reasons_taste = frames.reasons_taste
-        reason = reasons_taste[(at // 2) % len(reasons_taste)].format(taste=said[i // 2 % len(said)])
+    if not i % 2 and i // 2 < len(said):
+        taste, about = said[i // 2]
+        pool = frames.reasons_note if about else frames.reasons_taste
+        reason = pool[(at // 2) % len(pool)].format(taste=taste, about=about)
     facts = words.facts
     bits = dice.bits()
     fact, other = bits % len(facts), 1 + (bits >> 8) % (len(facts) - 1)
@@ -157,14 +141,6 @@ def _fresh_items(facet: Facet, said_before: str, offset: int) -> list[Item]:
         return turned
     fresh = [item for item in turned if item.name not in said_before]
     return fresh if len(fresh) >= MIN_OPTIONS else turned
-
-
-@lru_cache(maxsize=1024)
-def _tastes_in(turn: str, language: str) -> tuple[str, ...]:
-    """What a user turn says of its speaker; kept, because each turn is read in three requests."""
-    starts = ((turn.find(way), len(way)) for way in _SAID[language])
-    matches = (_OBJECT[language].match(turn, at + length) for at, length in sorted(starts) if at >= 0)
-    return tuple(match[0] for match in matches if match)
 
 
 def _is_courtesy(heard: str, language: str) -> bool:

@@ -132,7 +132,7 @@ def _answer_question(view: QuestionView, dice: Dice) -> str:
     mine = statements(view.profile, words.aspects, view.language)
     # Only somebody with a profile can say what mattered to them.
     pool = frames.debriefs if mine else frames.debriefs[1:]
-    taste = dice.choose(mine) if mine else ""
+    taste = dice.choose(mine).text if mine else ""
     return dice.choose(pool).format(taste=taste, topic=dice.choose(words.facets).topic)
 
 

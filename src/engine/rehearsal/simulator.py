@@ -15,7 +15,7 @@ from engine.rehearsal.figures import (
     LATER_USER_SPREAD,
     SHAPES,
 )
-from engine.rehearsal.tastes import statements, without_profile
+from engine.rehearsal.tastes import Statement, lower_first, statements, without_profile
 from engine.rehearsal.tokens import estimate_tokens
 from engine.rehearsal.view import SimulatorView
 from engine.rehearsal.vocabulary.catalogue import LANGUAGES, topic_of
@@ -23,6 +23,7 @@ from engine.rehearsal.vocabulary.form import Language, TaskWords
 
 _OPTION = re.compile(r"\d{1,2}[.)、．]\s*(?:\*\*)?([^*:：–—]{2,60})(?:\*\*)?\s*(?:[:：–—]|$)")
 _NUMBER = re.compile(r"\d+")
+_SOUNDS_LIKE_YOU = re.compile(r"uni(?!n)|us|eu|one", re.I)
 # Steps per turn along the remarks, and a stride that visits all of a pool of any size in use.
 _REMARKS_PER_TURN = 5
 _MAX_TOKENS = 340
@@ -63,18 +64,22 @@ def option_names(reply: str) -> list[str]:
 
 
 def _write_opening(
-    view: SimulatorView, words: TaskWords, frames: Language, offset: int, dice: Dice, mine: tuple[str, ...]
+    view: SimulatorView,
+    words: TaskWords,
+    frames: Language,
+    offset: int,
+    dice: Dice,
+    mine: tuple[Statement, ...],
 ) -> str:
     shape = SHAPES[view.topic.task]
     target = min(dice.lognormal(FIRST_USER_TOKENS, FIRST_USER_SD), 160) * shape.user_scale
     parts = [dice.choose(frames.greetings), dice.choose(words.openings)]
     ask = dice.choose(words.facets[0].asks)
     if mine:
-        parts.append(_capital(dice.choose(frames.tastes).format(taste=mine[offset % len(mine)])))
+        parts.append(_say(mine[offset % len(mine)], frames, offset))
     profile = dict(view.profile)
     occupation, age = profile.get("occupation"), _NUMBER.search(profile.get("age", ""))
     if occupation and age:
-        # The occupation keeps its capitals: it is the profile's own wording.
         about = dice.choose(frames.introductions).format(
             age=age[0], occupation=_with_article(occupation, frames)
         )
@@ -85,7 +90,12 @@ def _write_opening(
 
 
 def _write_later(
-    view: SimulatorView, words: TaskWords, frames: Language, offset: int, dice: Dice, mine: tuple[str, ...]
+    view: SimulatorView,
+    words: TaskWords,
+    frames: Language,
+    offset: int,
+    dice: Dice,
+    mine: tuple[Statement, ...],
 ) -> str:
     shape = SHAPES[view.topic.task]
     mean = shape.later_user_tokens
@@ -94,12 +104,12 @@ def _write_later(
     options = option_names(view.heard)
     slots = _pick(options, dice)
     if slots:
-        parts = [frames.picks[(offset + turn) % len(frames.picks)].format_map(slots)]
+        picks = frames.picks_part if _are_parts(words, options[0]) else frames.picks
+        parts = [picks[(offset + turn) % len(picks)].format_map(slots)]
     else:
         parts = [frames.reactions[(offset + turn) % len(frames.reactions)]]
     if mine:
-        frame = frames.tastes[(offset + turn) % len(frames.tastes)]
-        parts.append(_capital(frame.format(taste=mine[(offset + turn) % len(mine)])))
+        parts.append(_say(mine[(offset + turn) % len(mine)], frames, offset + turn))
     number = _facet_number(offset, turn, len(words.facets))
     facet = words.facets[number]
     if turn < len(words.facets):
@@ -150,6 +160,19 @@ def _facet_number(offset: int, turn: int, n: int) -> int:
     return 1 + (offset + turn) % (n - 1)
 
 
+def _say(statement: Statement, frames: Language, at: int) -> str:
+    """The statement in a frame that suits its form."""
+    if statement.is_note:
+        frame = frames.notes[at % len(frames.notes)]
+        return _capital(frame.format(about=frames.about[statement.aspect], taste=statement.text))
+    return frames.tastes[at % len(frames.tastes)].format(taste=statement.text)
+
+
+def _are_parts(words: TaskWords, name: str) -> bool:
+    """Whether the option of this name belongs to a plan of several parts."""
+    return any(facet.in_parts and any(item.name == name for item in facet.items) for facet in words.facets)
+
+
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
@@ -157,4 +180,5 @@ def _capital(sentence: str) -> str:
 def _with_article(occupation: str, frames: Language) -> str:
     if frames.code != "en":
         return occupation
-    return ("an " if occupation[:1].lower() in "aeiou" else "a ") + occupation
+    is_vowel = occupation[:1].lower() in "aeiou" and not _SOUNDS_LIKE_YOU.match(occupation)
+    return ("an " if is_vowel else "a ") + lower_first(occupation)

@@ -1,52 +1,70 @@
 """The profile's nine lines, read back, and its phrases turned into what this person says of themselves.
 
-Aspects are lists of phrases in the third person ("Enjoys street food, open to all cuisines"). A phrase
-that starts with a verb becomes "I enjoy ..."; any other is put into a frame that takes nouns and
-adjectives alike. The words themselves stay as they are, so that a reader finds the profile again.
+Aspects are phrases in the third person ("Restores motorcycles and follows football; dislikes yoga"). What
+starts with a verb becomes a sentence of its own, "I restore motorcycles"; anything else stays a note, such as
+"spicy noodles, little sugar", for frames that take any words. The words stay, so that a reader finds them.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import NamedTuple
 
+from engine.rehearsal.vocabulary.verbs_en import (
+    ADVERBS,
+    HOMOGRAPHS,
+    NO_OBJECT,
+    UNCHANGED,
+    VERBS,
+    first_person,
+)
 from engine.schema.profile import ASPECTS
 
 _KEYS = {label: aspect.key for aspect in ASPECTS for label in (aspect.label_en, aspect.label_zh)}
 _LINE = re.compile(
     r"^[ \t]*\d[.．、)][ \t]*(" + "|".join(map(re.escape, _KEYS)) + r")[ \t]*[:：][ \t]*(.+)$", re.M
 )
-_SPLIT = re.compile(r"[,;，；、。]|\.(?:\s|$)")
-_VERBS = re.compile(
-    r"(?:(?P<adverb>[a-z]+ly|often|always|never|sometimes|also|rarely|seldom) )?"
-    r"(?P<verb>enjoys|loves|likes|prefers|travels|spends|invests|saves|collects|avoids|eats|cooks|runs|"
-    r"organi[sz]es|lives|has|is|owns|plays|seeks|values|follows|practi[cs]es|volunteers|works|buys|"
-    r"allocates|dislikes|tries|appreciates|believes|budgets|chooses|donates|drinks|dreams|explores|favou?rs|"
-    r"goes|hosts|keeps|looks|maintains|makes|needs|opts|participates|plans|reads|shops|speaks|splurges|"
-    r"stays|studies|supports|takes|teaches|tends|uses|visits|wants|watches|writes|attends|focuses)\b",
-    re.I,
+_CLAUSE = {"en": re.compile(r";\s*|\.(?:\s+|$)"), "zh": re.compile(r"[,;，；。]\s*|\.(?:\s+|$)")}
+_JOINT = re.compile(r"(,) (?:and |but |yet |then )?| (?:and|but|yet) ")
+_LATER_VERB = re.compile(r"(?:[,:]|\b(?:and|but|so|otherwise)) ([a-z-]+)")
+_WORD = re.compile(r"[\w'’-]+")
+_SUBJECT = re.compile(r"\b(he|she)\b( \w+ly| always| never)?(?: ([a-z]+))?")
+# "her" is the person's own before a noun, and the person before these or at the end.
+_OBJECT = (
+    r"(?:(?<=gives her)|(?<=makes her)|(?<=elected her)"
+    r"|(?=\W*$|[,;]| (?:out|in|to|for|when|and|with|at|from|on|off|feel)\b))"
 )
-_BASE = {"has": "have", "is": "am", "goes": "go", "tries": "try", "studies": "study", "watches": "watch"}
-_BASE |= {"teaches": "teach", "focuses": "focus"}
-_CHINESE_VERBS = tuple("喜爱偏习热经常注追会不有拥住善重乐享关崇愿")
-_FRAMES = {
-    "en": {
-        "daily_interests_and_hobbies": "my free time goes to {}",
-        "travel_habits": "my way of travelling is {}",
-        "dining_preferences": "my taste in food is {}",
-        "spending_habits": "my spending style is {}",
-        "personality": "people call me {}",
-        "other_aspects": "part of my life is {}",
-    },
-    "zh": {
-        "daily_interests_and_hobbies": "我平时的爱好是{}",
-        "travel_habits": "我的旅行方式是{}",
-        "dining_preferences": "我的口味是{}",
-        "spending_habits": "我的消费习惯是{}",
-        "personality": "我的性格{}",
-        "other_aspects": "我的生活里有{}",
-    },
+_OWN = {
+    "female": (
+        (r"\bherself\b", "myself"),
+        (r"\bhers\b", "mine"),
+        (rf"\bher{_OBJECT}", "me"),
+        (r"\bher\b", "my"),
+    ),
+    "male": ((r"\bhimself\b", "myself"), (r"\bhis\b", "my"), (r"\bhim\b", "me")),
+    "": ((r"\bthemsel(?:f|ves)\b", "myself"), (r"\b(?:his|her|their)\b", "my")),
 }
+_CHINESE_STARTS = tuple(
+    "喜爱偏习热经常注追会不有拥住善重乐享关崇愿对觉讨从只最怕嫌靠买看听写画做修种养打跑学坐骑开跳拼解踢拉"
+    "厌正每把懒绝认舍没受离遵照调补当随花租带吃喝嗜研认打酿发练弹去也没"
+)
+_CHINESE_SELF = re.compile("(?<!其)[他她](?![人们])")
+_CHINESE_JOINT = re.compile("^(?:但是?|却|而且?|并且?|所以|因此)")
+_CHINESE_NOTE = re.compile("^.{1,3}$|^[^、]*(?:族|收入|过敏)$")
+_PROPER = re.compile(
+    r"(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|June|July|August|September"
+    r"|October|November|December|Christmas|Ramadan|(?!Chee)[A-Z]\w+(?:ese|ish)|(?!Veg|Pesc|Flex|Civil)[A-Z]\w+ian"
+    r"|Antarctic|Filipin[ao]|Inuk|Sámi|Methodist|Orthodox|Korean|German|Greek|French|Swiss|Thai|Dutch|Muslim|Catholic|Hindu|Sikh|Jewish|Buddhist|I)\b|\w?[A-Z]{2}"
+)
+
+
+class Statement(NamedTuple):
+    """What the person says of themselves: a sentence without its full stop, or a note on `aspect`."""
+
+    text: str
+    aspect: str
+    is_note: bool
 
 
 ProfileLines = tuple[tuple[str, str], ...]
@@ -68,31 +86,89 @@ def without_profile(text: str) -> str:
 
 
 @lru_cache(maxsize=2048)
-def statements(profile: ProfileLines, aspects: tuple[str, ...], language: str) -> tuple[str, ...]:
+def statements(profile: ProfileLines, aspects: tuple[str, ...], language: str) -> tuple[Statement, ...]:
     """What the person says of themselves, aspect by aspect in turn, so that few turns show many aspects."""
     values = dict(profile)
-    columns = [
-        [_state(phrase, aspect, language) for phrase in phrases(values.get(aspect, ""))] for aspect in aspects
-    ]
+    own = _OWN.get(values.get("gender", "").lower(), _OWN[""])
+    state = partial(_state, own=own) if language == "en" else _state_chinese
+    columns = []
+    for aspect in aspects:
+        clauses = filter(None, _CLAUSE[language].split(values.get(aspect, "").strip()))
+        units = (unit for clause in clauses for unit in (_units(clause) if language == "en" else (clause,)))
+        said = [state(unit, aspect) for unit in units]
+        columns.append([each for each in said if not _is_mixed(each)] or said)
     depth = max(map(len, columns), default=0)
     return tuple(column[row] for row in range(depth) for column in columns if row < len(column))
 
 
-def phrases(value: str) -> list[str]:
-    """The phrases of one aspect, trimmed, without a leading "and"."""
-    parts = (re.sub(r"^(?:and|以及|和)\s*", "", part.strip()) for part in _SPLIT.split(value))
-    return [part for part in parts if part]
+def lower_first(phrase: str) -> str:
+    """The phrase as it stands inside a sentence; names and abbreviations keep their capital."""
+    return phrase if _PROPER.match(phrase) else phrase[:1].lower() + phrase[1:]
 
 
-def _state(phrase: str, aspect: str, language: str) -> str:
-    if language == "zh":
-        if phrase.startswith(_CHINESE_VERBS):
-            return f"我{phrase}"
-    elif match := _VERBS.match(phrase):
-        verb = match["verb"].lower()
-        adverb = f"{match['adverb'].lower()} " if match["adverb"] else ""
-        rest = re.sub(r"\b(?:her|his|their)\b", "my", phrase[match.end() :])
-        return f"I {adverb}{_BASE.get(verb, verb[:-1])}{rest}"
-    elif not phrase[1:2].isupper():
-        phrase = phrase[:1].lower() + phrase[1:]
-    return _FRAMES[language][aspect].format(phrase)
+def _units(clause: str) -> list[str]:
+    """Cut before each verb that begins a statement of its own: "Pays cash, bargains, and lends much"."""
+    units: list[str] = []
+    start = 0
+    for joint in _JOINT.finditer(clause):
+        has_verb = _verb_at(clause[start : joint.start()]) is not None
+        in_list = bool(joint[1]) and has_verb
+        if (joint[1] or has_verb) and _verb_at(clause[joint.end() :], in_list=in_list) is not None:
+            units.append(clause[start : joint.start()])
+            start = joint.end()
+    units.append(clause[start:])
+    return units
+
+
+def _verb_at(phrase: str, *, in_list: bool = False) -> tuple[str, int] | None:
+    """The words after "I" that replace the phrase's beginning, and where that ends; None: no verb.
+
+    `in_list`: verbs go before, so that a word that may be a noun is taken for one more verb.
+    """
+    words = [
+        (match[0].lower(), match.end()) for _, match in zip(range(2), _WORD.finditer(phrase), strict=False)
+    ]
+    if not words:
+        return None
+    (first, end), (second, second_end) = words[0], words[1] if len(words) > 1 else ("", 0)
+    if first in UNCHANGED:
+        return first, end
+    if first in ADVERBS or first.endswith("ly"):
+        if second in UNCHANGED:
+            return f"{first} {second}", second_end
+        # After these, a word in "s" is a verb even where the table does not know it.
+        is_verb = second in VERBS or second in HOMOGRAPHS
+        is_verb = is_verb or (first in ("always", "never") and second[-1:] == "s" != second[-2:-1])
+        return (f"{first} {first_person(second)}", second_end) if is_verb else None
+    is_verb = in_list or (second != "" and second not in NO_OBJECT)
+    if first in VERBS or (first in HOMOGRAPHS and is_verb):
+        return first_person(first), end
+    return None
+
+
+def _state(unit: str, aspect: str, own: tuple[tuple[str, str], ...]) -> Statement:
+    verb = _verb_at(unit) or _verb_at(unit, in_list=" " not in unit)
+    text = _SUBJECT.sub(_speak_as_self, unit if verb is None else unit[verb[1] :])
+    for pattern, word in own:
+        text = re.sub(pattern, word, text, flags=re.I)
+    if verb is None:
+        return Statement(lower_first(text), aspect, True)
+    return Statement(f"I {verb[0]}{text}", aspect, False)
+
+
+def _is_mixed(statement: Statement) -> bool:
+    """A note that goes on in the third person: "well paid, so keeps a reserve"."""
+    return statement.is_note and any(verb in VERBS for verb in _LATER_VERB.findall(statement.text))
+
+
+def _speak_as_self(match: re.Match[str]) -> str:
+    verb = f" {first_person(match[3])}" if match[3] else ""
+    return f"I{match[2] or ''}{verb}"
+
+
+def _state_chinese(clause: str, aspect: str) -> Statement:
+    """ "I" fits before a verb and before a topic with its comment, but not before a list of nouns."""
+    text = _CHINESE_JOINT.sub("", _CHINESE_SELF.sub("我", clause))
+    is_bare = "、" in text or _CHINESE_NOTE.match(text) is not None
+    is_note = is_bare and not text.startswith(_CHINESE_STARTS)
+    return Statement(text if is_note or text.startswith("我") else f"我{text}", aspect, is_note)

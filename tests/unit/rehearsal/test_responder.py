@@ -124,7 +124,7 @@ def _looks(kind: Defect, talk: object, goodbye: str) -> bool:
         Defect.EXACT_REPEAT: len(set(user)) < len(user),
         Defect.CUT_OFF: any(a.finish_reason == "length" and a.text[-1].isalpha() for a in answers),
         Defect.TOO_SHORT: len(user) == 1,
-        Defect.COURTESY_LOOP: sum(estimate_tokens(t) < 16 and "hank" in t for t in user) == 3,
+        Defect.COURTESY_LOOP: sum(estimate_tokens(t) < 20 and "hank" in t for t in user) == 3,
         Defect.AI_SELF_REFERENCE: "As an AI language model" in texts,
         Defect.WRONG_LANGUAGE: re.search("[一-鿿]", texts) is not None,
         Defect.PLAYS_USER: any(

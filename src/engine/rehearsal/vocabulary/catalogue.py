@@ -139,11 +139,17 @@ def _fill(key: str, language: str, values: tuple[tuple[str, str], ...]) -> TaskW
                 facet.words,
                 fill(facet.topic),
                 fill_all(facet.asks),
-                tuple(Item(fill(item.name), fill(item.detail)) for item in facet.items),
+                tuple(Item(fill(item.name), _from_assistant(fill(item.detail))) for item in facet.items),
+                facet.in_parts,
             )
             for facet in words.facets
         ),
     )
+
+
+def _from_assistant(text: str) -> str:
+    """The slots name people as the user does ("my teacher"); the assistant says "your teacher"."""
+    return re.sub(r"\bmy\b", "your", text)
 
 
 def language_words(code: str) -> Language:

@@ -6,6 +6,7 @@ Slots named in `TaskWords.slots` are taken from the scenario or the opening turn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,12 +24,14 @@ class Facet:
 
     `words` recognise it in a user's text (lower case), `topic` names it inside a sentence (and holds
     one of the words), `asks` are the user's questions about it, each of which holds one of the words.
+    `in_parts`: the items make one plan together, so that nobody picks one and drops the others.
     """
 
     words: tuple[str, ...]
     topic: str
     asks: tuple[str, ...]
     items: tuple[Item, ...]
+    in_parts: bool = False
 
 
 class Slot(NamedTuple):
@@ -56,7 +59,11 @@ class TaskWords:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """What is said whatever the task is."""
+    """What is said whatever the task is.
+
+    `tastes` take a sentence ("I love tea"); `notes` take any words on what `about` names, by aspect.
+    `reactions` answer a reply that offers no options.
+    """
 
     code: str
     joiner: str
@@ -64,8 +71,11 @@ class Language:
     greetings: tuple[str, ...]
     introductions: tuple[str, ...]
     picks: tuple[str, ...]
+    picks_part: tuple[str, ...]
     reactions: tuple[str, ...]
     tastes: tuple[str, ...]
+    notes: tuple[str, ...]
+    about: Mapping[str, str]
     remarks: tuple[str, ...]
     asks_again: tuple[str, ...]
     # the assistant's side
@@ -74,6 +84,7 @@ class Language:
     leads: tuple[str, ...]
     reasons: tuple[str, ...]
     reasons_taste: tuple[str, ...]
+    reasons_note: tuple[str, ...]
     outros: tuple[str, ...]
     tips: tuple[str, ...]
     courtesies: tuple[str, ...]

@@ -41,6 +41,7 @@ _CRITERIA = Facet(
         Item("Reviews", "read the middling ones, since they are the most honest"),
         Item("Gut feeling", "imagine that the decision is made and see if you are relieved"),
     ),
+    in_parts=True,
 )
 _COSTS = Facet(
     words=("cost", "budget", "price"),
@@ -71,6 +72,7 @@ _STEPS = Facet(
         Item("Checklist", "what to bring, whom to tell, when to leave"),
         Item("Review", "note afterwards what you would do differently"),
     ),
+    in_parts=True,
 )
 
 NEUTRAL = TaskWords(

@@ -33,6 +33,7 @@ _CRITERIA = Facet(
         Item("评价", "中等评价最真实"),
         Item("直觉", "假设已经决定，看自己是否松一口气"),
     ),
+    in_parts=True,
 )
 _COSTS = Facet(
     words=("费用", "预算", "价格"),
@@ -63,6 +64,7 @@ _STEPS = Facet(
         Item("写清单", "带什么、告诉谁、几点出发"),
         Item("事后回顾", "记下下次会怎么改"),
     ),
+    in_parts=True,
 )
 
 NEUTRAL = TaskWords(

@@ -77,6 +77,7 @@ _SHOPPING = Facet(
         Item("Dairy or a substitute", "a small tub of cream or coconut milk"),
         Item("Something crunchy", "toasted nuts or seeds to finish the plates"),
     ),
+    in_parts=True,
 )
 _ORDER = Facet(
     words=("in which order", "cooking order", "steps"),
@@ -96,6 +97,7 @@ _ORDER = Facet(
         Item("At the last minute", "dress the salad and scatter the herbs"),
         Item("Between the courses", "reheat the sauce and boil water for tea"),
     ),
+    in_parts=True,
 )
 
 RECIPE = TaskWords(

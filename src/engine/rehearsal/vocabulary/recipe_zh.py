@@ -65,6 +65,7 @@ _SHOPPING = Facet(
         Item("奶油或椰浆", "一小盒就够"),
         Item("酥脆点缀", "烤过的坚果或芝麻"),
     ),
+    in_parts=True,
 )
 _ORDER = Facet(
     words=("顺序", "步骤", "先做"),
@@ -80,6 +81,7 @@ _ORDER = Facet(
         Item("最后一刻", "拌凉菜，撒香草"),
         Item("上菜间隙", "热酱汁，烧水泡茶"),
     ),
+    in_parts=True,
 )
 
 RECIPE = TaskWords(

@@ -24,6 +24,7 @@ _PLAN = Facet(
         Item("Theory in small doses", "read ten pages and explain them aloud"),
         Item("Public finish", "present what you made to friends or colleagues"),
     ),
+    in_parts=True,
 )
 _RESOURCES = Facet(
     words=("resource", "course", "textbook"),
@@ -62,6 +63,7 @@ _SCHEDULE = Facet(
         Item("Fortnightly check", "half an hour to compare plan and progress"),
         Item("Flexible buffer", "one spare evening for whatever was missed"),
     ),
+    in_parts=True,
 )
 _PRACTICE = Facet(
     words=("practice", "exercise", "project"),
@@ -96,6 +98,7 @@ _PROGRESS = Facet(
         Item("Mentor talk", "half an hour with an expert every few weeks"),
         Item("Minimum rule", "five minutes count, and most days they turn into thirty"),
     ),
+    in_parts=True,
 )
 
 SKILLS = TaskWords(

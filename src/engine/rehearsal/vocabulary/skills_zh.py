@@ -20,6 +20,7 @@ _PLAN = Facet(
         Item("小份理论", "读十页，再讲给自己听"),
         Item("公开展示", "向朋友或同事展示成果"),
     ),
+    in_parts=True,
 )
 _RESOURCES = Facet(
     words=("资源", "课程", "教材"),
@@ -50,6 +51,7 @@ _SCHEDULE = Facet(
         Item("双周检查", "半小时对照计划和进度"),
         Item("机动晚上", "补上落下的内容"),
     ),
+    in_parts=True,
 )
 _PRACTICE = Facet(
     words=("练习", "项目", "实践"),
@@ -80,6 +82,7 @@ _PROGRESS = Facet(
         Item("请教高手", "隔几周聊半小时"),
         Item("最低标准", "五分钟也算，常常会变成三十分钟"),
     ),
+    in_parts=True,
 )
 
 SKILLS = TaskWords(

@@ -113,6 +113,7 @@ _DAYS = Facet(
         Item("Evening performance", "folk music starts at half past seven in a small theatre"),
         Item("Slow day by the water", "rent a boat, swim, read and have a late lunch"),
     ),
+    in_parts=True,
 )
 _FOOD = Facet(
     words=("restaurant", "eat", "food"),
@@ -186,7 +187,7 @@ TRAVEL = TaskWords(
         "It may rain, so an indoor alternative for each day would be useful.",
     ),
     facts=(
-        "Allow about {n} hours for it, including the way there.",
+        "Allow about {n}0 minutes for it, including the way there.",
         "Set aside roughly {n}0 dollars a day for it.",
         "Book it about {n} weeks ahead.",
         "It lies some {n}00 metres from the nearest stop.",
