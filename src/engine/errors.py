@@ -19,8 +19,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 
 class EngineError(Exception):
     """Root of all errors that the engine raises on purpose."""
@@ -120,9 +118,7 @@ class TransportFailed(CallFailed):
 class ServerFailed(CallFailed):
     """The server answered with a status other than 200, or with an error object."""
 
-    def __init__(
-        self, reason: str, message: str, *, status: int, retry_after_s: float | None = None
-    ) -> None:
+    def __init__(self, reason: str, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(reason, message)
         self.status = status
         self.retry_after_s = retry_after_s
@@ -134,13 +130,3 @@ class ReplyUnusable(CallFailed):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message, possibly_paid=True)
 
-
-@dataclass(frozen=True, slots=True)
-class FailureNote:
-    """What is kept of a failed call: its reason, the message, the status and the tries made."""
-
-    reason: str
-    message: str
-    status: int | None = None
-    tries: int = 1
-    extra: dict[str, str] = field(default_factory=dict)

@@ -92,6 +92,7 @@ def print_report(
     summary: Mapping[str, object],
     result: RunResult,
     *,
+    last_failure: str,
     as_json: bool,
 ) -> None:
     """What came out: a sample, Table 1's rows, and where everything lies."""
@@ -105,7 +106,8 @@ def print_report(
     is_complete = counts.conversations >= counts.planned
     if counts.sample is not None and result.ended:
         print_sample(console, counts.sample)
-    console.print(shape_table(counts))
+    if counts.conversations:
+        console.print(shape_table(counts))
     if counts.dropped_because:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.dropped_because.most_common())
         console.print(f"dropped because: {reasons}")
@@ -117,6 +119,11 @@ def print_report(
             f"run {folder.name}: {counts.conversations} of {counts.planned} conversations, "
             f"{done} of them now, in {_duration(result.duration_s)}"
         )
+    if failed := counts.end_reasons["failed"]:
+        console.print(
+            f"{failed} conversations failed; the last failure of this session: {last_failure or '-'}"
+        )
+        console.print(f"take them up again with: engine resume {folder.name} --retry-failed", style="bold")
     if not is_complete:
         console.print(f"go on with: engine resume {folder.name}", style="bold")
     for label, path in (

@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 
 from engine.cli.display import shape_table
-from engine.dataset.build import stream_outcomes, write_dataset
+from engine.dataset.build import in_flight_at_kills, stream_outcomes, write_dataset
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
@@ -59,7 +59,14 @@ def status(run_name: str, runs_dir: Path, as_json: bool) -> int:
     click.echo(f"run {facts['run']}: {facts['state']}")
     click.echo(f"  conversations  {facts['ended']} of {facts['planned']} ended: {facts['end_reasons']}")
     click.echo(f"  unfinished     {facts['unfinished']} begun and not ended")
-    click.echo(f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid")
+    lost = (
+        f", and at most {facts['in_flight_at_kills']} in the air at kills"
+        if facts["in_flight_at_kills"]
+        else ""
+    )
+    click.echo(
+        f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid{lost}"
+    )
     click.echo(f"  tokens         {facts['prompt_tokens']} in, {facts['completion_tokens']} out")
     if facts["remaining"]:
         click.echo(
@@ -79,10 +86,12 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
     unfinished = sum(stage == STAGE for stage, _ in reader.unfinished())
     # Begun conversations have paid for a part of their calls already; on average half.
     share = max(0.0, remaining - unfinished / 2) / max(1.0, ended + unfinished / 2)
-    is_open = bool(sessions) and sessions[-1].ended_at is None
+    state = "being worked on" if folder.is_held() else "stopped" if remaining else "complete"
+    if state == "stopped" and sessions and sessions[-1].ended_at is None:
+        state = "killed"
     return {
         "run": folder.name,
-        "state": "complete" if not remaining else "held by a process, or killed" if is_open else "stopped",
+        "state": state,
         "planned": planned,
         "ended": ended,
         "end_reasons": ended_by,
@@ -90,6 +99,7 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         "remaining": remaining,
         "calls": totals.replies,
         "possibly_paid": totals.possibly_paid,
+        "in_flight_at_kills": in_flight_at_kills(sessions, is_held=folder.is_held()),
         "prompt_tokens": totals.prompt_tokens,
         "completion_tokens": totals.completion_tokens,
         "cached_tokens": totals.cached_tokens,
@@ -135,7 +145,7 @@ def show(run_name: str, conversation: str, side: str | None, raw: bool, runs_dir
         outcome = reader.outcomes(STAGE, [conversation]).get(conversation)
         seqs = outcome.calls if outcome else reader.unfinished().get((STAGE, conversation), ())
         records = reader.calls(seqs)
-        if not records:
+        if not records and outcome is None:
             raise BadInput(f"conversation {conversation!r} is planned in run {run_name}, and not begun.")
         if raw:
             for record in records:

@@ -14,7 +14,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_plan, print_report
-from engine.cli.run_options import ModelOptions, build_config, endpoint_kind
+from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, with_options
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
 from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
@@ -108,15 +108,24 @@ def run(
 @click.argument("run_name", metavar="[RUN]", required=False)
 @click.option("--concurrency", type=int, metavar="N", help="Conversations in flight.")
 @click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--base-url", metavar="URL", help="Where the endpoint is now.")
+@click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--retry-failed", is_flag=True, help="Take failed conversations up again.")
 @runs_dir_option
 @json_option
-def resume(run_name: str | None, runs_dir: Path, retry_failed: bool, as_json: bool, **options: object) -> int:
+def resume(
+    run_name: str | None,
+    runs_dir: Path,
+    base_url: str | None,
+    key_env: str | None,
+    retry_failed: bool,
+    as_json: bool,
+    **options: object,
+) -> int:
     """Go on with RUN where it stopped; by default with the latest unfinished run."""
     folder = latest_unfinished(runs_dir) if run_name is None else existing_folder(runs_dir, run_name)
     config, config_dir = folder.read_settings()
-    given = {name: value for name, value in options.items() if value is not None}
-    config = RunConfig.model_validate(config.model_dump() | given)
+    config = with_options(config, options, ModelOptions(base_url, key_env=key_env))
     inputs = prepare(config, config_dir=config_dir)
     reader = Reader(folder.journal)
     try:
@@ -164,7 +173,7 @@ def carry_out(
         summary = write_summary(reader, counts, folder.summary)
     finally:
         reader.close()
-    print_report(folder, counts, summary, result, as_json=as_json)
+    print_report(folder, counts, summary, result, last_failure=progress.calls.last_failure, as_json=as_json)
     if isinstance(result.stopped_by, EngineError):
         raise result.stopped_by
     if result.stopped_by is not None:

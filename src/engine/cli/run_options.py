@@ -40,27 +40,33 @@ class ModelOptions:
 def build_config(
     file: Path | None, options: Mapping[str, object], models: ModelOptions
 ) -> tuple[RunConfig, Path | None]:
-    """The configuration, and the folder of its file. `options` that are None or empty say nothing.
+    """The configuration, and the folder of its file.
 
     Raises ConfigError for the file and UsageError for the options.
     """
     config = RunConfig() if file is None else load_config(file)
+    given = dict(options)
+    sizes = {"limit", "jobs", "profiles", "tasks", "repeat"}
+    if file is None and not any(given.get(name) for name in sizes):
+        given["limit"] = _LOCAL_LIMIT if models.local or models.local_model else _DEFAULT_LIMIT
+    return with_options(config, given, models), None if file is None else file.parent.absolute()
+
+
+def with_options(config: RunConfig, options: Mapping[str, object], models: ModelOptions) -> RunConfig:
+    """`config` with the command line's options in it; those that are None or empty say nothing."""
     given = {name: value for name, value in options.items() if value is not None and value != ()}
     for name in ("profiles", "jobs"):
         if name in given:
             given[name] = Path(str(given[name])).absolute()
-    if file is None and not {"limit", "jobs", "profiles", "tasks", "repeat"} & given.keys():
-        given["limit"] = _LOCAL_LIMIT if models.local or models.local_model else _DEFAULT_LIMIT
     try:
-        data = config.model_dump() | given
-        config = RunConfig.model_validate(data)
+        config = RunConfig.model_validate(config.model_dump() | given)
         config = _with_models(config, models)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = str(first["loc"][0]) if first["loc"] else "the options"
         option = "--" + where.replace("_", "-").replace("tasks", "task") if first["loc"] else where
         raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
-    return _with_default_models(config), None if file is None else file.parent.absolute()
+    return _with_default_models(config)
 
 
 def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:

@@ -25,7 +25,9 @@ def identity_fields(config: RunConfig) -> dict[str, str]:
     for stage in ("simulator", "assistant"):
         settings = config.stages.get(stage)
         if isinstance(settings, ModelSettings):
-            for name, value in settings.model_dump(mode="json", exclude={"endpoint"}).items():
+            for name, value in settings.model_dump(
+                mode="json", exclude={"endpoint", "max_tokens_field"}
+            ).items():
                 fields[f"{stage}.{name}"] = value
     for name, value in config.conversation.model_dump(mode="json").items():
         fields[f"conversation.{name}"] = value

@@ -105,6 +105,7 @@ class ModelSettings(Settings):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.5
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(gt=0)] = 1024
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     stop: tuple[str, ...] = ()
     send_seed: bool = True
     extra: dict[str, object] = {}

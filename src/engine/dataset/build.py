@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -20,7 +20,7 @@ from engine.dataset.record import ConversationRecord, build_record, replay_excha
 from engine.dataset.tables import ShapeTally
 from engine.errors import CannotWrite, DiskFull
 from engine.journal.inputs import RunInputs
-from engine.journal.reader import Reader
+from engine.journal.reader import Reader, Session
 from engine.schema.call import OutcomeRecord
 from engine.schema.conversation import STAGE
 from engine.schema.job import Job
@@ -117,6 +117,7 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
             "calls": totals.replies,
             "failed_calls": totals.failed,
             "possibly_paid_calls": totals.possibly_paid,
+            "in_flight_at_kills_at_most": in_flight_at_kills(sessions, is_held=False),
             "tries_of_replies": totals.tries,
             "prompt_tokens": totals.prompt_tokens,
             "completion_tokens": totals.completion_tokens,
@@ -131,6 +132,18 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
     with replacing(path) as file:
         file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary
+
+
+def in_flight_at_kills(sessions: Sequence[Session], *, is_held: bool) -> int:
+    """How many calls may have been in the air, and paid for, when processes were killed: an upper bound.
+
+    No row is written before a send, so a session without an end counts with its whole concurrency; the
+    last one does not while its process is at work.
+    """
+    unclean = [session for session in sessions if session.ended_at is None]
+    if is_held and unclean and unclean[-1] is sessions[-1]:
+        unclean.pop()
+    return sum(session.concurrency for session in unclean)
 
 
 @contextmanager

@@ -20,8 +20,8 @@ async def hold_conversation(
     caller: Caller,
     journal: Journal,
     history: History = NO_HISTORY,
-) -> EndReason:
-    """Hold the conversation to its end and journal its outcome; returns the end reason.
+) -> tuple[EndReason, str]:
+    """Hold the conversation to its end and journal its outcome; returns the end reason and a failure's note.
 
     Recorded replies in `history` are used without asking. A failed call ends this conversation alone.
     Raises Draining, leaving the conversation unfinished, when the run is stopping.
@@ -47,4 +47,4 @@ async def hold_conversation(
     await journal.append_outcome(
         STAGE, exchange.job.job_id, result=reason, note=note, rounds=dialogue.rounds, calls=exchange.seqs
     )
-    return reason
+    return reason, note

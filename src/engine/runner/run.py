@@ -123,12 +123,12 @@ async def work_on_run(
             exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
             progress.in_progress[job.job_id] = clock.now()
             try:
-                reason = await hold_conversation(exchange, models, caller, journal, history)
+                reason, note = await hold_conversation(exchange, models, caller, journal, history)
             finally:
                 del progress.in_progress[job.job_id]
             progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
             if reason is EndReason.FAILED:
-                log.event("conversation.failed", job_id=job.job_id, last_failure=caller.counts.last_failure)
+                log.event("conversation.failed", job_id=job.job_id, failure=note)
 
         signals_seen: list[int] = []
         async with anyio.create_task_group() as group:
@@ -225,6 +225,7 @@ def request_form(settings: ModelSettings) -> RequestForm:
         stop=settings.stop,
         extra=settings.extra,
         send_seed=settings.send_seed,
+        max_tokens_field=settings.max_tokens_field,
     )
 
 

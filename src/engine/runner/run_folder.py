@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import re
@@ -15,7 +16,7 @@ from engine.config.identity import identity_digest
 from engine.config.load import config_of, read_document
 from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
-from engine.journal.journal import JOURNAL_NAME
+from engine.journal.journal import JOURNAL_NAME, LOCK_NAME
 from engine.version import __version__
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -55,6 +56,21 @@ class RunFolder:
     @property
     def export(self) -> Path:
         return self.path / "export"
+
+    def is_held(self) -> bool:
+        """Whether a process works on the run at this moment."""
+        try:
+            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            # Shared and given back at once: another reader never makes a worker's lock fail for long.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
     def make(self) -> None:
         """Create the folder, private to its owner: prompts and profiles lie in it."""

@@ -35,6 +35,7 @@ class RequestForm:
         stop: tuple[str, ...] = (),
         extra: Mapping[str, object] | None = None,
         send_seed: bool = True,
+        max_tokens_field: str = "max_tokens",
     ) -> None:
         fields: dict[str, object] = {"model": model, "max_tokens": max_tokens}
         if temperature is not None:
@@ -47,10 +48,10 @@ class RequestForm:
         self.model = model
         self.max_tokens = max_tokens
         self.send_seed = send_seed
-        encoded = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-        self._head = encoded[:-1] + b',"messages":['
-        # The cache hint is not part of it: it follows from the job and decides no content.
-        self._salt = encoded
+        # Neither the cache hint, which follows from the job, nor the spelling of a field decides content.
+        self._salt = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+        fields[max_tokens_field] = fields.pop("max_tokens")
+        self._head = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)[:-1] + b',"messages":['
 
     def encode(self, messages: MessageLog, *, seed: int, cache_key: str | None) -> bytes:
         """The request's body. `cache_key` must need no JSON escaping, as ids of jobs; None sends no hint."""
