@@ -22,6 +22,22 @@ from engine.version import __version__
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+# Line ends to YAML alone, which it would fold into spaces; inside double quotes they are escaped.
+_FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes every text so that it is read back as it was."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _FOLDED.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """Where everything of one run lies."""
@@ -96,7 +112,7 @@ class RunFolder:
         text = (
             "# What this run was told. `engine resume` reads `config`: limits, concurrency and endpoints\n"
             "# may be edited between two sessions; whatever is under `identity` may not.\n"
-            + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+            + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         )
         temporary = self.settings.with_suffix(".part")
         try:
@@ -119,6 +135,15 @@ class RunFolder:
         config_dir = Path(named) if isinstance(named, str) else None
         config = config_of(document, config_dir or Path(), section="config")
         return config.model_copy(update={"runs_dir": self.path.parent}), config_dir
+
+
+def _dump(document: object) -> str:
+    """YAML that reads back as `document`; readable letters where that holds."""
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    # PyYAML writes some line separators as they are and reads them back as spaces.
+    if yaml.safe_load(text) != document:
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
+    return text
 
 
 _HINT = "`engine runs` lists the runs that exist."

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.config.identity import identity_fields
@@ -150,6 +150,8 @@ def test_settings_come_back_as_they_were(folder: RunFolder, fields: dict[str, An
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+@example("\x85")
+@example("a\u2028b\u2029c\ufeff")
 def test_any_text_survives_in_the_settings(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = RunFolder(tmp_path_factory.getbasetemp() / "texts")
     folder.make()
