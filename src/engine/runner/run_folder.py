@@ -137,15 +137,6 @@ class RunFolder:
         return config.model_copy(update={"runs_dir": self.path.parent}), config_dir
 
 
-def _dump(document: object) -> str:
-    """YAML that reads back as `document`; readable letters where that holds."""
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    # PyYAML writes some line separators as they are and reads them back as spaces.
-    if yaml.safe_load(text) != document:
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False)
-    return text
-
-
 _HINT = "`engine runs` lists the runs that exist."
 
 
