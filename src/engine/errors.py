@@ -129,4 +129,3 @@ class ReplyUnusable(CallFailed):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message, possibly_paid=True)
-

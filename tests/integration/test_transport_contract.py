@@ -237,7 +237,9 @@ class TestConnections:
             stalling = False
             replies = await asyncio.gather(*(post(transport, server.url) for _ in range(100)))
             assert {reply.body for reply in replies} == {b"ok"}
-            assert server.connections <= 100
+            # The cancelled ones' connections, and those of the pool: hyper opens one for a waiting call even
+            # when another comes free first, so a burst of 100 calls may open more than the pool keeps.
+            assert server.connections <= 150
             # pyreqwest's cancelled exchanges live on until their own deadline; httpx's end at once.
             await server.wait_until(lambda seen: seen.open_now <= 50)
 

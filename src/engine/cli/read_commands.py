@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 
 from engine.cli.display import shape_table
+from engine.cli.shared_options import json_option, run_argument, runs_dir_option
 from engine.dataset.build import in_flight_at_kills, stream_outcomes, write_dataset
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
@@ -26,12 +27,6 @@ from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
 _SIDES = {"simulator": Role.USER, "assistant": Role.ASSISTANT}
-
-run_argument = click.argument("run_name", metavar="RUN")
-runs_dir_option = click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_plan, print_report
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, with_options
+from engine.cli.shared_options import json_option, runs_dir_option
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
 from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
@@ -37,12 +38,6 @@ from engine.runner.run_folder import (
     open_folder,
 )
 from engine.schema.conversation import STAGE, EndReason
-
-runs_dir_option = click.option(
-    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
-    help="Where runs lie.",
-)  # fmt: skip
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
 
 
 @click.command()
@@ -70,6 +65,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 def run(
     config_file: Path | None,
     run_name: str | None,
+    runs_dir: Path,
     base_url: str | None,
     simulator: str | None,
     assistant: str | None,
@@ -97,7 +93,7 @@ def run(
         )
     inputs = prepare(config, config_dir=config_dir)
     name = run_name or default_name(endpoint_kind(config), identity_fields(config))
-    folder = open_folder(config.runs_dir, name)
+    folder = open_folder(runs_dir, name)
     if dry_run:
         print_plan(folder, inputs)
         return 0

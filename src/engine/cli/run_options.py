@@ -118,9 +118,17 @@ def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:
     return config.model_copy(update=update)
 
 
-def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, str | None]:
+def _key(models: ModelOptions, before: EndpointSettings | None) -> dict[str, object]:
     if models.key_env is not None:
         return {"key_env": models.key_env, "key_file": None}
+    if before is not None and models.base_url is not None and (before.key_env or before.key_file):
+        then, now = urlsplit(before.base_url), urlsplit(models.base_url)
+        if (then.scheme, then.netloc) != (now.scheme, now.netloc):
+            # A key goes only where it belongs: it does not follow a changed address by itself.
+            raise UsageError(
+                f"--base-url: the configured key belongs to {then.netloc}; say with --key-env NAME which key "
+                f"{now.netloc} gets."
+            )
     has_key = before is not None and (before.key_env or before.key_file)
     # A key goes only where it belongs: elsewhere the variable must be named.
     if not has_key and urlsplit(models.base_url or "").hostname == "api.openai.com":

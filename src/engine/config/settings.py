@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Language = Literal["en", "zh"]
 TransportKind = Literal["pyreqwest", "httpx"]
@@ -29,6 +29,15 @@ _OWN_PARAMETERS = frozenset(
     {"model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "stream", "n"}
     | {"prompt_cache_key"}
 )
+
+
+def _has_no_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold the character NUL")
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_has_no_nul)]
 
 
 class Settings(BaseModel):
@@ -51,12 +60,12 @@ class EndpointSettings(Settings):
 
     base_url: str
     key_env: str | None = None
-    key_file: Path | None = None
+    key_file: FilePath | None = None
     format: Literal["openai"] = "openai"
     headers: dict[str, str] = {}
     limits: LimitSettings = LimitSettings()
     transport: TransportKind | None = None
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
     proxy: str | None = None
     connect_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     call_timeout_s: Annotated[float, Field(gt=0)] = 600.0
@@ -162,7 +171,7 @@ class LocalSection(Settings):
     are written at a time has `context_tokens` of its own.
     """
 
-    model: Path | None = None
+    model: FilePath | None = None
     slots: Annotated[int, Field(gt=0, le=256)] = 2
     context_tokens: Annotated[int, Field(ge=512)] = 4096
     exact: bool = False
@@ -174,9 +183,9 @@ class RunConfig(Settings):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     language: Language = "en"
     tasks: tuple[str, ...] | None = None
-    templates: Path | None = None
-    profiles: Path | None = None
-    jobs: Path | None = None
+    templates: FilePath | None = None
+    profiles: FilePath | None = None
+    jobs: FilePath | None = None
     repeat: Annotated[int, Field(gt=0, le=1_000_000)] = 1
     limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
@@ -190,7 +199,6 @@ class RunConfig(Settings):
     retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
     unreachable_after_s: Annotated[float, Field(ge=0)] = 60.0
     drain_s: Annotated[float, Field(ge=0)] = 60.0
-    runs_dir: Path = Path("runs")
 
     @model_validator(mode="after")
     def _stages_name_known_endpoints(self) -> RunConfig:

@@ -237,13 +237,16 @@ async def _open_endpoint(
         if header not in ("content-type", "accept"):
             SECRETS.add(value)
     limits = settings.limits
-    transport = open_transport(
-        settings.transport or config.transport,
-        connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
-        connect_timeout_s=settings.connect_timeout_s,
-        ca_file=settings.ca_file,
-        proxy=settings.proxy,
-    )
+    try:
+        transport = open_transport(
+            settings.transport or config.transport,
+            connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
+            connect_timeout_s=settings.connect_timeout_s,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+        )
+    except OSError as error:
+        raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)
     admission = Admission(
         clock,

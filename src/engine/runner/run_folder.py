@@ -103,7 +103,7 @@ class RunFolder:
     def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
         """Write `run.yaml`: the resolved configuration, the identity and the versions."""
         document = {
-            "config": config.model_dump(mode="json", exclude={"runs_dir"}),
+            "config": config.model_dump(mode="json"),
             "config_dir": None if config_dir is None else str(config_dir.absolute()),
             "identity": dict(identity),
             "identity_digest": identity_digest(identity),
@@ -134,7 +134,7 @@ class RunFolder:
         named = document.data.get("config_dir")
         config_dir = Path(named) if isinstance(named, str) else None
         config = config_of(document, config_dir or Path(), section="config")
-        return config.model_copy(update={"runs_dir": self.path.parent}), config_dir
+        return config, config_dir
 
 
 _HINT = "`engine runs` lists the runs that exist."

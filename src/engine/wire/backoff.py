@@ -85,6 +85,8 @@ def is_transient(failure: CallFailed) -> bool:
     """Whether the same request may succeed when sent again."""
     if isinstance(failure, ServerFailed):
         return failure.reason == "server_error"
+    if isinstance(failure, TransportFailed) and failure.reason == "protocol" and not failure.possibly_paid:
+        return False  # nothing was sent, and the same headers would be refused again
     # A reply that is not what the format promises is often a proxy's page; an oversized one stays so.
     return isinstance(failure, TransportFailed | ReplyUnusable) and failure.reason not in ("too_large", "tls")
 

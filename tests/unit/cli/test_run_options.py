@@ -135,9 +135,14 @@ def test_a_model_that_the_file_lacks_asks_the_one_endpoint(file: Path, stages: s
 
 
 def test_a_url_replaces_that_of_the_files_one_endpoint(file: Path) -> None:
-    config = build(file, {"base_url": URL})
+    config = build(file, {"base_url": URL, "key_env": "KEY"})
     assert list(config.endpoints) == ["lab"]
     assert config.endpoints["lab"].base_url == URL
+
+
+def test_a_key_does_not_follow_a_changed_address_by_itself(file: Path) -> None:
+    with pytest.raises(UsageError, match="belongs to lab; say with --key-env"):
+        build(file, {"base_url": URL})
 
 
 TWO_ENDPOINTS = "endpoints:\n  x: {base_url: 'http://x/v1'}\n  y: {base_url: 'http://y/v1'}\n"
