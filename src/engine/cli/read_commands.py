@@ -20,7 +20,7 @@ from engine.journal.inputs import RunInputs, read_inputs
 from engine.journal.reader import Reader
 from engine.llm.caller import History, call_seed
 from engine.llm.exchange import Exchange
-from engine.runner.run import request_form
+from engine.runner.endpoints import request_form
 from engine.runner.run_folder import RunFolder, all_folders, existing_folder
 from engine.schema.call import OutcomeRecord
 from engine.schema.conversation import STAGE, EndReason, Role

@@ -19,27 +19,23 @@ import anyio.lowlevel
 
 from engine.clock import Clock
 from engine.config.identity import identity_fields, refuse
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
-from engine.errors import ConfigError, EngineError
+from engine.config.settings import EndpointSettings, RunConfig
+from engine.errors import EngineError
 from engine.journal.inputs import RunInputs, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History, call_seed
 from engine.llm.drain import Drain
-from engine.llm.endpoint import Endpoint, Model, request_headers, request_url
+from engine.llm.endpoint import Endpoint, Model
 from engine.llm.exchange import Exchange
-from engine.llm.limits import Admission
-from engine.llm.open_transport import open_transport
-from engine.logs import SECRETS, EventLog
+from engine.logs import EventLog
 from engine.runner.conversation import hold_conversation
+from engine.runner.endpoints import open_models, refill_windows
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import run_jobs
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
-from engine.wire.openai import RequestForm
 
 _LOOKUP = 500
-_WINDOW_S = 60.0
-_SIDES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 @dataclass(slots=True)
@@ -94,11 +90,11 @@ async def work_on_run(
         journal = await stack.enter_async_context(Journal(folder.path, clock))
         if differences := differences_from(journal.reader, inputs):
             raise refuse(folder.name, differences)
-        models = await _open_models(stack, config, endpoints, clock, progress)
+        models = await open_models(stack, config, endpoints, clock, progress.endpoints)
         _check_unfinished(journal, inputs, models)
         folder.write_settings(config, identity_fields(config), config_dir)
         await put_inputs(journal, inputs)
-        _refill_windows(journal, progress.endpoints, clock)
+        refill_windows(journal.reader, progress.endpoints, clock)
         session = await journal.begin_session(
             concurrency=config.concurrency, settings=_session_settings(config, endpoints)
         )
@@ -186,95 +182,6 @@ def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role,
             if record is None:
                 break
             exchange.replay([record])
-
-
-async def _open_models(
-    stack: AsyncExitStack,
-    config: RunConfig,
-    endpoints: Mapping[str, EndpointSettings],
-    clock: Clock,
-    progress: RunProgress,
-) -> dict[Role, Model]:
-    models = {}
-    for side, stage in _SIDES.items():
-        settings = config.stages.get(stage)
-        if settings is None:
-            raise ConfigError(
-                f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
-                f"--{stage} MODEL."
-            )
-        if settings.endpoint not in endpoints:
-            known = ", ".join(endpoints)
-            raise ConfigError(f"stage {stage} names endpoint {settings.endpoint!r}; there are: {known}.")
-        if settings.endpoint not in progress.endpoints:
-            endpoint = await _open_endpoint(
-                stack, settings.endpoint, endpoints[settings.endpoint], config, clock
-            )
-            progress.endpoints[settings.endpoint] = endpoint
-        models[side] = Model(request_form(settings), progress.endpoints[settings.endpoint])
-    return models
-
-
-def request_form(settings: ModelSettings) -> RequestForm:
-    """How this stage's requests look."""
-    return RequestForm(
-        settings.model,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
-        stop=settings.stop,
-        extra=settings.extra,
-        send_seed=settings.send_seed,
-        max_tokens_field=settings.max_tokens_field,
-    )
-
-
-async def _open_endpoint(
-    stack: AsyncExitStack, name: str, settings: EndpointSettings, config: RunConfig, clock: Clock
-) -> Endpoint:
-    headers = request_headers(name, settings)
-    for header, value in headers.items():
-        if header not in ("content-type", "accept"):
-            SECRETS.add(value)
-    limits = settings.limits
-    try:
-        transport = open_transport(
-            settings.transport or config.transport,
-            connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
-            connect_timeout_s=settings.connect_timeout_s,
-            ca_file=settings.ca_file,
-            proxy=settings.proxy,
-        )
-    except OSError as error:
-        raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
-    stack.push_async_callback(transport.aclose)
-    admission = Admission(
-        clock,
-        requests_per_min=limits.requests_per_min,
-        tokens_per_min=limits.tokens_per_min,
-        max_in_flight=limits.max_in_flight,
-    )
-    return Endpoint(
-        name,
-        request_url(settings),
-        headers,
-        transport,
-        admission,
-        settings.call_timeout_s,
-        settings.cache_hint,
-    )
-
-
-def _refill_windows(journal: Journal, endpoints: Mapping[str, Endpoint], clock: Clock) -> None:
-    """What earlier processes sent within the last window counts against this one's limits (P5)."""
-    wall = clock.wall()
-    slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
-    sends: dict[str, list[tuple[float, int]]] = {}
-    for sent_at, name, tokens in journal.reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
-        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens))
-    for name, endpoint in endpoints.items():
-        if sends.get(name):
-            endpoint.admission.prefill(sends[name])
 
 
 async def _drain_on_signals(

@@ -1,0 +1,113 @@
+"""Opens what a run asks: endpoints with their keys, limits and transports, and the models on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from engine.clock import Clock
+from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.errors import ConfigError
+from engine.journal.reader import Reader
+from engine.llm.endpoint import Endpoint, Model, request_headers, request_url
+from engine.llm.limits import Admission
+from engine.llm.open_transport import open_transport
+from engine.logs import SECRETS
+from engine.schema.conversation import Role
+from engine.wire.openai import RequestForm
+
+_WINDOW_S = 60.0
+_SIDES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
+
+
+async def open_models(
+    stack: AsyncExitStack,
+    config: RunConfig,
+    endpoints: Mapping[str, EndpointSettings],
+    clock: Clock,
+    opened: dict[str, Endpoint],
+) -> dict[Role, Model]:
+    """The models of both sides, on endpoints that `stack` closes; `opened` collects those by name.
+
+    Raises ConfigError where a model, an endpoint or a key is missing.
+    """
+    models = {}
+    for side, stage in _SIDES.items():
+        settings = config.stages.get(stage)
+        if settings is None:
+            raise ConfigError(
+                f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
+                f"--{stage} MODEL."
+            )
+        if settings.endpoint not in endpoints:
+            known = ", ".join(endpoints)
+            raise ConfigError(f"stage {stage} names endpoint {settings.endpoint!r}; there are: {known}.")
+        if settings.endpoint not in opened:
+            endpoint = await _open_endpoint(
+                stack, settings.endpoint, endpoints[settings.endpoint], config, clock
+            )
+            opened[settings.endpoint] = endpoint
+        models[side] = Model(request_form(settings), opened[settings.endpoint])
+    return models
+
+
+def request_form(settings: ModelSettings) -> RequestForm:
+    """How this stage's requests look."""
+    return RequestForm(
+        settings.model,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        extra=settings.extra,
+        send_seed=settings.send_seed,
+        max_tokens_field=settings.max_tokens_field,
+    )
+
+
+async def _open_endpoint(
+    stack: AsyncExitStack, name: str, settings: EndpointSettings, config: RunConfig, clock: Clock
+) -> Endpoint:
+    headers = request_headers(name, settings)
+    for header, value in headers.items():
+        if header not in ("content-type", "accept"):
+            SECRETS.add(value)
+    limits = settings.limits
+    try:
+        transport = open_transport(
+            settings.transport or config.transport,
+            connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
+            connect_timeout_s=settings.connect_timeout_s,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+        )
+    except OSError as error:
+        raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
+    stack.push_async_callback(transport.aclose)
+    admission = Admission(
+        clock,
+        requests_per_min=limits.requests_per_min,
+        tokens_per_min=limits.tokens_per_min,
+        max_in_flight=limits.max_in_flight,
+    )
+    return Endpoint(
+        name,
+        request_url(settings),
+        headers,
+        transport,
+        admission,
+        settings.call_timeout_s,
+        settings.cache_hint,
+    )
+
+
+def refill_windows(reader: Reader, endpoints: Mapping[str, Endpoint], clock: Clock) -> None:
+    """What earlier processes sent within the last window counts against this one's limits (P5)."""
+    wall = clock.wall()
+    slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
+    sends: dict[str, list[tuple[float, int]]] = {}
+    for sent_at, name, tokens in reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
+        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens))
+    for name, endpoint in endpoints.items():
+        if sends.get(name):
+            endpoint.admission.prefill(sends[name])
