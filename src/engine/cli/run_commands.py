@@ -205,7 +205,7 @@ async def _work(
 @asynccontextmanager
 async def _endpoints(config: RunConfig, group: TaskGroup) -> AsyncIterator[Mapping[str, EndpointSettings]]:
     """The configured endpoints, or one of the engine's own under every name that a stage uses."""
-    names = {settings.endpoint for settings in config.stages.values()}
+    names = {name for settings in config.stages.values() for name in settings.endpoint_names}
     if config.endpoints:
         yield config.endpoints
     elif config.local is not None:

@@ -73,7 +73,9 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
     endpoints, stages = dict(config.endpoints), dict(config.stages)
     if models.local or models.local_model is not None:
         config = _with_local_model(config, models)
-    named = {stage.endpoint for stage in stages.values()} or set(endpoints) or {"default"}
+    named = (
+        {name for stage in stages.values() for name in stage.endpoint_names} or set(endpoints) or {"default"}
+    )
     name = named.pop() if len(named) == 1 else None
     if models.base_url is not None or models.key_env is not None:
         option = "--key-env" if models.base_url is None else "--base-url"
@@ -157,7 +159,7 @@ def endpoint_kind(config: RunConfig) -> str:
     if config.local is not None:
         return "local"
     simulator = config.stages["simulator"]
-    host = urlsplit(config.endpoints[simulator.endpoint].base_url).hostname or "endpoint"
+    host = urlsplit(config.endpoints[simulator.endpoint_names[0]].base_url).hostname or "endpoint"
     word = "".join(
         letter if (letter.isascii() and letter.isalnum()) or letter == "." else "-" for letter in host
     )

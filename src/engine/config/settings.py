@@ -107,9 +107,12 @@ class EndpointSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """Which model a stage asks, and how. `extra` is added to each request body as it is."""
+    """Which model a stage asks, and how. `extra` is added to each request body as it is.
 
-    endpoint: str = "default"
+    `endpoint` is a name, or several of endpoints that serve the same model.
+    """
+
+    endpoint: str | Annotated[tuple[str, ...], Field(min_length=1)] = "default"
     model: str
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.5
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -118,6 +121,11 @@ class ModelSettings(Settings):
     stop: tuple[str, ...] = ()
     send_seed: bool = True
     extra: dict[str, object] = {}
+
+    @property
+    def endpoint_names(self) -> tuple[str, ...]:
+        """The endpoints that calls may go to."""
+        return (self.endpoint,) if isinstance(self.endpoint, str) else tuple(dict.fromkeys(self.endpoint))
 
     @field_validator("extra")
     @classmethod
@@ -197,16 +205,17 @@ class RunConfig(Settings):
     rehearsal: RehearsalSection = RehearsalSection()
     local: LocalSection | None = None
     retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
-    unreachable_after_s: Annotated[float, Field(ge=0)] = 60.0
+    unreachable_after_s: Annotated[float, Field(ge=0)] = 900.0
     drain_s: Annotated[float, Field(ge=0)] = 60.0
 
     @model_validator(mode="after")
     def _stages_name_known_endpoints(self) -> RunConfig:
         for stage, settings in self.stages.items():
-            if self.endpoints and settings.endpoint not in self.endpoints:
+            unknown = [name for name in settings.endpoint_names if name not in self.endpoints]
+            if self.endpoints and unknown:
                 known = ", ".join(sorted(self.endpoints))
                 raise ValueError(
-                    f"stage {stage} names endpoint {settings.endpoint!r}; the configuration has: {known}"
+                    f"stage {stage} names endpoint {unknown[0]!r}; the configuration has: {known}"
                 )
         return self
 

@@ -27,7 +27,8 @@ from engine.errors import (
     TransportFailed,
 )
 from engine.llm.drain import Drain, Draining
-from engine.llm.endpoint import Endpoint, Model
+from engine.llm.endpoint import Endpoint
+from engine.llm.pool import EndpointPool, Model, Placement
 from engine.logs import SECRETS
 from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage
 from engine.wire import openai
@@ -133,14 +134,14 @@ class Caller:
         *,
         run_seed: int,
         attempts: int = 8,
-        unreachable_after_s: float = 60.0,
+        give_up_after_s: float = 900.0,
     ) -> None:
         self._store = store
         self._clock = clock
         self._drain = drain
         self._run_seed = run_seed
         self._attempts = attempts
-        self._unreachable_after_s = unreachable_after_s
+        self._give_up_after_s = give_up_after_s
         self.counts = CallCounts()
 
     async def ask(
@@ -151,9 +152,11 @@ class Caller:
         *,
         cache_key: str,
         history: History = NO_HISTORY,
+        placement: Placement | None = None,
     ) -> Answer:
         """The reply to `messages`, recorded or new.
 
+        `placement` keeps the calls of one side of a conversation on one endpoint of the model's pool.
         Raises CallFailed when this call cannot succeed, Draining when the run is stopping, and
         IdentityChanged when the recorded call asked something else.
         """
@@ -163,21 +166,40 @@ class Caller:
         if record is not None:
             self.counts.replayed += 1
             return Answer(openai.decode_reply(record.reply), record.seq)
-        hint = cache_key if model.endpoint.sends_cache_hint else None
-        body = model.form.encode(messages, seed=seed, cache_key=hint)
+        placement = placement or Placement()
         tokens = messages.size // _BYTES_PER_TOKEN + model.form.max_tokens
         tries = Tries()
+        avoid: Endpoint | None = None
         while True:
+            endpoint = model.pool.choose(placement, self._clock.now(), avoid=avoid)
+            if endpoint is None:
+                await self._wait_for_pool(model.pool)
+                continue
+            hint = cache_key if endpoint.sends_cache_hint else None
+            body = model.form.encode(messages, seed=seed, cache_key=hint)
             try:
-                return await self._try_once(key, model.endpoint, body, digest, tokens, tries)
+                return await self._try_once(key, endpoint, body, digest, tokens, tries)
             except CallFailed as failure:
-                wait_s = self._wait_after(failure, key, model.endpoint, tries, digest)
-            self.counts.backing_off += 1
-            try:
-                with self._drain.interruptible():
-                    await self._clock.sleep(wait_s)
-            finally:
-                self.counts.backing_off -= 1
+                wait_s = self._wait_after(failure, key, model.pool, endpoint, tries, digest)
+            avoid = endpoint
+            await self._back_off(wait_s)
+
+    async def _back_off(self, seconds: float) -> None:
+        """Wait with nothing in the air and no slot held."""
+        self.counts.backing_off += 1
+        try:
+            with self._drain.interruptible():
+                await self._clock.sleep(seconds)
+        finally:
+            self.counts.backing_off -= 1
+
+    async def _wait_for_pool(self, pool: EndpointPool) -> None:
+        """Wait while every endpoint rests; stop the run where that has lasted too long."""
+        now = self._clock.now()
+        self._drain.check()
+        self._stop_if_hopeless(pool, now)
+        # An upper bound, so that a stop for good is noticed in time.
+        await self._back_off(min(max(pool.wait_s(now), 0.05), 5.0))
 
     async def _try_once(
         self, key: CallKey, endpoint: Endpoint, body: bytes, digest: bytes, tokens: int, tries: Tries
@@ -192,20 +214,19 @@ class Caller:
             self._drain.check()
             tries.made += 1
             self.counts.sent += 1
-            endpoint.sent += 1
+            endpoint.begin(started)
             used = None  # unknown from here on, until the server has said otherwise
-            endpoint.in_flight += 1
             try:
                 raw = await endpoint.transport.post(
                     endpoint.url, endpoint.headers, body, deadline_s=endpoint.call_timeout_s
                 )
+                reply = openai.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
-            endpoint.has_answered = True
-            endpoint.unreachable_since = None
-            reply = openai.decode(raw.status, raw.headers, raw.body, wall=sent_at)
+            endpoint.answered(self._clock.now())
             used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
         except CallFailed as failure:
+            endpoint.failed(failure, self._clock.now())
             if not failure.possibly_paid:
                 used = 0
             else:
@@ -218,6 +239,7 @@ class Caller:
         except BaseException:
             # Cancelled in the air: the server may be at work on it and charge for it.
             if used is None:
+                endpoint.breaker.abandon(self._clock.now())
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=b"cancelled",
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
@@ -240,22 +262,31 @@ class Caller:
         return Answer(reply, seq)
 
     def _wait_after(
-        self, failure: CallFailed, key: CallKey, endpoint: Endpoint, tries: Tries, digest: bytes
+        self,
+        failure: CallFailed,
+        key: CallKey,
+        pool: EndpointPool,
+        endpoint: Endpoint,
+        tries: Tries,
+        digest: bytes,
     ) -> float:
         """Seconds to wait before the next try; raises where there is none."""
-        counts = self.counts
+        counts, now = self.counts, self._clock.now()
         counts.last_failure = SECRETS.hide(f"{endpoint.name}: {failure}")
         jitter = Random(f"{self._run_seed}/{key}/{tries.made}")
         decision = decide(failure, tries, attempts=self._attempts, random=jitter)
         match decision:
             case Wait():
                 counts.retries[failure.reason] = counts.retries.get(failure.reason, 0) + 1
-                if isinstance(failure, TransportFailed) and failure.reason == "connect":
-                    self._stop_if_unreachable(endpoint, failure)
+                self._stop_if_hopeless(pool, now)
+                is_down = isinstance(failure, TransportFailed) and failure.reason in ("connect", "reset")
+                if is_down and pool.others_usable(endpoint, now) and tries.made % len(pool.endpoints):
+                    return 0.0  # elsewhere, at once; after a round of all, back off
                 return decision.seconds
             case StopRun():
-                self._drain.request(_stopping_error(endpoint, failure))
-                raise Draining("the run is stopping") from failure
+                endpoint.refusal = _stopping_error(endpoint, failure)
+                self._stop_if_hopeless(pool, now)
+                return 0.0  # the others still serve us
             case _:
                 counts.failed += 1
                 if not failure.possibly_paid:
@@ -265,23 +296,24 @@ class Caller:
                     )  # fmt: skip
                 raise failure
 
-    def _stop_if_unreachable(self, endpoint: Endpoint, failure: TransportFailed) -> None:
-        now = self._clock.now()
-        if endpoint.unreachable_since is None:
-            endpoint.unreachable_since = now
-        patience_s = (
-            self._unreachable_after_s
-            if endpoint.has_answered
-            else min(_NEVER_ANSWERED_S, self._unreachable_after_s)
-        )
-        if now - endpoint.unreachable_since >= patience_s:
-            self._drain.request(
-                Stopped(
-                    f"endpoint {endpoint.name}: nothing answers at {endpoint.url} ({failure}). Is the server "
-                    "running, and is the base URL right? Nothing is lost: `engine resume` goes on from here."
-                )
+    def _stop_if_hopeless(self, pool: EndpointPool, now: float) -> None:
+        """Request a stop where no endpoint of the pool has answered for too long; raises Draining then."""
+        alive = [endpoint for endpoint in pool.endpoints if endpoint.refusal is None]
+        for endpoint in alive:
+            never = not endpoint.has_answered and endpoint.last_reason == "connect"
+            patience_s = min(_NEVER_ANSWERED_S, self._give_up_after_s) if never else self._give_up_after_s
+            if endpoint.failing_since is None or now - endpoint.failing_since < patience_s:
+                return
+        if alive:
+            cause: EngineError | None = Stopped(
+                f"endpoint {alive[0].name}: nothing usable comes from {alive[0].url} "
+                f"({self.counts.last_failure}). Is the server running, and is the base URL right? Nothing is "
+                "lost: `engine resume` goes on from here."
             )
-            raise Draining("the run is stopping") from failure
+        else:
+            cause = pool.endpoints[0].refusal
+        self._drain.request(cause)
+        raise Draining("the run is stopping")
 
     def __repr__(self) -> str:
         counts = self.counts

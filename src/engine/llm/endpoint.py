@@ -12,20 +12,27 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from engine.config.settings import EndpointSettings
-from engine.errors import ConfigError
+from engine.errors import CallFailed, ConfigError, EngineError
+from engine.llm.breaker import Breaker
 from engine.llm.limits import Admission
 from engine.llm.transport import Transport
 from engine.wire import openai
-from engine.wire.openai import RequestForm
+from engine.wire.backoff import is_transient
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(slots=True, eq=False)
 class Endpoint:
-    """What the caller needs of an endpoint. `unreachable_since` is monotonic time, or None."""
+    """What the caller needs of an endpoint.
+
+    `failing_since` is the monotonic time of the first failure after the last answer, or None. `refusal`
+    is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
+    conversations' sides that live here.
+    """
 
     name: str
     url: str
@@ -37,15 +44,42 @@ class Endpoint:
     in_flight: int = 0
     sent: int = 0
     has_answered: bool = False
-    unreachable_since: float | None = None
+    failing_since: float | None = None
+    last_reason: str = ""
+    refusal: EngineError | None = None
+    placed: int = 0
+    breaker: Breaker = field(init=False)
 
+    def __post_init__(self) -> None:
+        self.breaker = Breaker(Random(self.name))
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """One stage's model: how its requests look and where they go."""
+    def begin(self, now: float) -> None:
+        """A call is sent."""
+        self.sent += 1
+        self.in_flight += 1
+        self.breaker.begin(now)
 
-    form: RequestForm
-    endpoint: Endpoint
+    def answered(self, now: float) -> None:
+        """A call brought a reply."""
+        self.has_answered = True
+        self.failing_since = None
+        self.breaker.succeed(now)
+
+    def failed(self, failure: CallFailed, now: float) -> None:
+        """A call brought none. What a living server says about this call alone does not speak against it."""
+        self.last_reason = failure.reason
+        if failure.reason == "throttled":
+            self.has_answered = True
+            self.failing_since = None
+            self.breaker.abandon(now)
+        elif is_transient(failure) or failure.reason == "connect":
+            if self.failing_since is None:
+                self.failing_since = now
+            self.breaker.fail(now)
+        else:
+            self.has_answered = True
+            self.failing_since = None
+            self.breaker.succeed(now)
 
 
 def request_url(settings: EndpointSettings) -> str:

@@ -168,6 +168,11 @@ class Admission:
         return self._in_flight
 
     @property
+    def max_in_flight(self) -> float:
+        """The in-flight limit; infinite where there is none."""
+        return self._max_in_flight
+
+    @property
     def waiting(self) -> int:
         return self._waiting
 

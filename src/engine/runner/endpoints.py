@@ -9,9 +9,10 @@ from engine.clock import Clock
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
-from engine.llm.endpoint import Endpoint, Model, request_headers, request_url
+from engine.llm.endpoint import Endpoint, request_headers, request_url
 from engine.llm.limits import Admission
 from engine.llm.open_transport import open_transport
+from engine.llm.pool import EndpointPool, Model
 from engine.logs import SECRETS
 from engine.schema.conversation import Role
 from engine.wire.openai import RequestForm
@@ -39,15 +40,15 @@ async def open_models(
                 f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
                 f"--{stage} MODEL."
             )
-        if settings.endpoint not in endpoints:
-            known = ", ".join(endpoints)
-            raise ConfigError(f"stage {stage} names endpoint {settings.endpoint!r}; there are: {known}.")
-        if settings.endpoint not in opened:
-            endpoint = await _open_endpoint(
-                stack, settings.endpoint, endpoints[settings.endpoint], config, clock
-            )
-            opened[settings.endpoint] = endpoint
-        models[side] = Model(request_form(settings), opened[settings.endpoint])
+        pool = []
+        for name in settings.endpoint_names:
+            if name not in endpoints:
+                known = ", ".join(endpoints)
+                raise ConfigError(f"stage {stage} names endpoint {name!r}; there are: {known}.")
+            if name not in opened:
+                opened[name] = await _open_endpoint(stack, name, endpoints[name], config, clock)
+            pool.append(opened[name])
+        models[side] = Model(request_form(settings), EndpointPool(pool))
     return models
 
 

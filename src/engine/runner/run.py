@@ -25,8 +25,9 @@ from engine.journal.inputs import RunInputs, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History, call_seed
 from engine.llm.drain import Drain
-from engine.llm.endpoint import Endpoint, Model
+from engine.llm.endpoint import Endpoint
 from engine.llm.exchange import Exchange
+from engine.llm.pool import Model
 from engine.logs import EventLog
 from engine.runner.conversation import hold_conversation
 from engine.runner.endpoints import open_models, refill_windows
@@ -105,7 +106,7 @@ async def work_on_run(
             drain,
             run_seed=config.seed,
             attempts=config.retry_attempts,
-            unreachable_after_s=config.unreachable_after_s,
+            give_up_after_s=config.unreachable_after_s,
         )
         progress.planned, progress.calls, progress.drain = len(inputs.plan), caller.counts, drain
         log.event("run.started", run=folder.name, session=session, planned=len(inputs.plan),

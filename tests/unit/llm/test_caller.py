@@ -23,8 +23,9 @@ from engine.errors import (
 )
 from engine.llm.caller import Caller, History, call_seed
 from engine.llm.drain import Drain, Draining
-from engine.llm.endpoint import Endpoint, Model
+from engine.llm.endpoint import Endpoint
 from engine.llm.limits import Admission
+from engine.llm.pool import EndpointPool, Model
 from engine.llm.transport import RawReply
 from engine.schema.call import CallKey, CallKind, CallRecord, Usage
 from engine.wire.message_log import MessageLog
@@ -141,14 +142,18 @@ class Bench:
         self.store = MemoryStore()
         self.drain = Drain()
         self.caller = Caller(
-            self.store, self.clock, self.drain, run_seed=7, attempts=attempts, unreachable_after_s=60
+            self.store, self.clock, self.drain, run_seed=7, attempts=attempts, give_up_after_s=60
         )
 
     async def ask(self, history: History | None = None, key: CallKey = KEY) -> str:
         log = MessageLog()
         log.extend([("user", "hi")])
         answer = await self.caller.ask(
-            key, Model(FORM, self.endpoint), log, cache_key="c/simulator", history=history or History()
+            key,
+            Model(FORM, EndpointPool([self.endpoint])),
+            log,
+            cache_key="c/simulator",
+            history=history or History(),
         )
         return answer.reply.text
 
