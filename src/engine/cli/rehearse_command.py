@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from engine.errors import UsageError
 from engine.rehearsal.server import run_forever
-from engine.rehearsal.settings import Fixed, RehearsalSettings
+from engine.rehearsal.settings import Delay, Fixed, LogNormal, PerToken, RehearsalSettings
 
 
 @click.command()
@@ -16,6 +17,8 @@ from engine.rehearsal.settings import Fixed, RehearsalSettings
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--defect-rate", type=float, default=0.13, show_default=True, help="Share of conversations.")
 @click.option("--latency", type=float, default=0.0, show_default=True, metavar="S", help="Seconds per reply.")
+@click.option("--sigma", type=float, metavar="X", help="Log-normal latency: --latency is its median.")
+@click.option("--per-token", type=float, metavar="S", help="Seconds per reply token, after --latency.")
 @click.option("--request-log", type=click.Path(path_type=Path), help="Append each request to this file.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input does.")
 def rehearse(
@@ -24,11 +27,18 @@ def rehearse(
     seed: int,
     defect_rate: float,
     latency: float,
+    sigma: float | None,
+    per_token: float | None,
     request_log: Path | None,
     exit_with_stdin: bool,
 ) -> None:
     """Serve the rehearsal LLM in OpenAI's format on loopback; prints its base URL first."""
-    settings = RehearsalSettings(
-        seed=seed, defect_rate=defect_rate, delay=Fixed(latency), request_log=request_log
-    )
+    if sigma is not None and per_token is not None:
+        raise UsageError("--sigma and --per-token: give one of them.")
+    delay: Delay = Fixed(latency)
+    if sigma is not None:
+        delay = LogNormal(latency, sigma)
+    elif per_token is not None:
+        delay = PerToken(per_token, latency)
+    settings = RehearsalSettings(seed=seed, defect_rate=defect_rate, delay=delay, request_log=request_log)
     run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)

@@ -118,7 +118,7 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
             "failed_calls": totals.failed,
             "possibly_paid_calls": totals.possibly_paid,
             "in_flight_at_kills_at_most": in_flight_at_kills(sessions, is_held=False),
-            "tries_of_replies": totals.tries,
+            "retries": max(0, totals.tries - totals.replies),
             "prompt_tokens": totals.prompt_tokens,
             "completion_tokens": totals.completion_tokens,
             "cached_tokens": totals.cached_tokens,

@@ -166,7 +166,7 @@ class Reader:
         where, bindings = ("WHERE stage=?", (stage,)) if stage else ("", ())
         rows = self._rows(
             "SELECT coalesce(sum(kind='reply'),0), coalesce(sum(kind='failed'),0),"  # noqa: S608
-            " coalesce(sum(kind='possibly_paid'),0), coalesce(sum(tries),0),"
+            " coalesce(sum(kind='possibly_paid'),0), coalesce(sum(CASE WHEN kind='reply' THEN tries END),0),"
             " coalesce(sum(prompt_tokens),0), coalesce(sum(completion_tokens),0),"
             f" coalesce(sum(cached_tokens),0) FROM calls {where}",
             bindings,
