@@ -8,6 +8,9 @@ and is waited off by those behind it.
 
 One waiter at a time, the head, looks at the limits; the rest queue for its place. So a large request never
 starves behind small ones, nobody overtakes, and there is one timer whatever the length of the queue.
+
+Limits may change in place, and a pause is a limit of nothing: the window counts sends also where there is no
+limit, so that what was sent before a change counts against the limit after it.
 """
 
 from __future__ import annotations
@@ -44,9 +47,11 @@ class Admission:
         "_clock",
         "_freed",
         "_in_flight",
+        "_is_paused",
         "_max_in_flight",
         "_nap",
         "_pace",
+        "_pacing",
         "_turn",
         "_waiting",
         "_window",
@@ -61,31 +66,51 @@ class Admission:
         max_in_flight: int | None = None,
     ) -> None:
         self._clock = clock
-        self._window: Window | None = None
-        self._pace: AsyncLimiter | None = None
-        if requests_per_min is not None or tokens_per_min is not None:
-            self._window = Window(clock.now(), requests_per_min, tokens_per_min)
-        if requests_per_min is not None:
-            # Alone, AsyncLimiter(1, 60 / n) is exact but loses each timer's lateness: 55-89 % of 60,000/min
-            # were used. A burst of 1 % makes up for that, and the window above keeps the whole exact.
-            burst = max(1, int(requests_per_min * BURST))
-            self._pace = AsyncLimiter(burst, WINDOW_S * burst / requests_per_min)
+        self._window = Window(clock.now(), requests_per_min, tokens_per_min)
+        self._pace = _request_pace(requests_per_min)
         self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
+        self._is_paused = False
         self._in_flight = 0
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._nap: anyio.CancelScope | None = None
+        self._pacing: anyio.CancelScope | None = None
         self._freed: asyncio.Future[None] | None = None
+
+    def set_limits(
+        self, *, requests_per_min: int | None, tokens_per_min: int | None, max_in_flight: int | None
+    ) -> None:
+        """Change all three limits at once, whoever waits; None = no such limit.
+
+        What was sent within the last 60 s counts against the new ones. Calls beyond a smaller `max_in_flight`
+        stay in the air, and no other is admitted until they are fewer.
+        """
+        if requests_per_min != self._window.requests_per_min:
+            self._pace = _request_pace(requests_per_min)
+            if self._pacing is not None:
+                self._pacing.cancel()
+        self._window.set_limits(self._clock.now(), requests_per_min, tokens_per_min)
+        self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
+        self._wake()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is admitted at all; calls in the air go on."""
+        return self._is_paused
+
+    def pause(self) -> None:
+        """Admit nothing until `go_on`; whoever asks waits."""
+        self._is_paused = True
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._is_paused = False
+        self._wake()
 
     def try_acquire(self, tokens: int) -> Permit | None:
         """Admit at once; None where only `acquire` can: someone waits, a limit is met, requests are paced."""
-        if self._window is None:
-            if self._waiting or self._in_flight >= self._max_in_flight:
-                return None
-            self._in_flight += 1
-            return Permit(self, None, tokens)
         self._window.refuse_impossible(tokens)
-        if self._pace is not None or self._waiting or self._in_flight >= self._max_in_flight:
+        if self._pace is not None or self._waiting or self._is_full:
             return None
         now = self._clock.now()
         return None if self._window.wait_s(now, tokens) > 0 else self._admit(now, tokens)
@@ -107,21 +132,32 @@ class Admission:
             self._waiting -= 1
 
     async def _acquire_as_head(self, tokens: int) -> Permit:
-        is_paced = self._pace is None
+        paced_by: AsyncLimiter | None = None
         while True:
-            if self._in_flight >= self._max_in_flight:
+            # Each time, since limits may have changed meanwhile.
+            self._window.refuse_impossible(tokens)
+            if self._is_full:
                 await self._until_freed()
                 continue
             now = self._clock.now()
-            wait_s = 0.0 if self._window is None else self._window.wait_s(now, tokens)
+            wait_s = self._window.wait_s(now, tokens)
+            pace = self._pace
             if wait_s > 0:
                 await self._sleep(wait_s)
-            elif is_paced or self._pace is None:
+            elif pace is None or pace is paced_by:
                 return self._admit(now, tokens)
             else:
                 # Then look again: a reply that used more than it reserved may have come meanwhile.
-                await self._pace.acquire()
-                is_paced = True
+                try:
+                    with anyio.CancelScope() as self._pacing:
+                        await pace.acquire()
+                        paced_by = pace
+                finally:
+                    self._pacing = None
+
+    @property
+    def _is_full(self) -> bool:
+        return self._is_paused or self._in_flight >= self._max_in_flight
 
     async def _until_freed(self) -> None:
         self._freed = asyncio.get_running_loop().create_future()
@@ -140,23 +176,27 @@ class Admission:
 
     def _admit(self, now: float, tokens: int) -> Permit:
         self._in_flight += 1
-        slot = None if self._window is None else self._window.add(now, tokens)
-        return Permit(self, slot, tokens)
+        return Permit(self, self._window.add(now, tokens), tokens)
 
-    def _give_back(self, slot: Slot | None, tokens: int) -> None:
+    def _give_back(self, slot: Slot, tokens: int) -> None:
         """End a call: free its place and return `tokens` of its reservation (negative: charge more)."""
         self._in_flight -= 1
-        if self._window is not None and slot is not None and tokens:
+        if tokens:
             self._window.give_back(slot, tokens)
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
         if self._nap is not None and tokens > 0:
             self._nap.cancel()
 
+    def _wake(self) -> None:
+        """Let the head look again."""
+        if self._freed is not None and not self._freed.done():
+            self._freed.set_result(None)
+        if self._nap is not None:
+            self._nap.cancel()
+
     def prefill(self, sends: Sequence[tuple[float, int]]) -> None:
         """Count sends of an earlier process: (age in seconds, tokens) each. Call before any `acquire`."""
-        if self._window is None:
-            return
         now = self._clock.now()
         self._window = Window(now - WINDOW_S, self._window.requests_per_min, self._window.tokens_per_min)
         for age_s, tokens in sorted(sends, reverse=True):
@@ -177,8 +217,18 @@ class Admission:
         return self._waiting
 
     def __repr__(self) -> str:
-        window = "" if self._window is None else f", {self._window.describe(self._clock.now())}"
-        return f"Admission({self._in_flight} in flight, {self._waiting} waiting{window})"
+        parts = [f"{self._in_flight} in flight", f"{self._waiting} waiting"]
+        parts += ["paused"] if self._is_paused else []
+        return f"Admission({', '.join(parts + self._window.describe(self._clock.now()))})"
+
+
+def _request_pace(requests_per_min: int | None) -> AsyncLimiter | None:
+    if requests_per_min is None:
+        return None
+    # Alone, AsyncLimiter(1, 60 / n) is exact but loses each timer's lateness: 55-89 % of 60,000/min
+    # were used. A burst of 1 % makes up for that, and the window keeps the whole exact.
+    burst = max(1, int(requests_per_min * BURST))
+    return AsyncLimiter(burst, WINDOW_S * burst / requests_per_min)
 
 
 class Permit:
@@ -186,7 +236,7 @@ class Permit:
 
     __slots__ = ("_admission", "_is_open", "_slot", "tokens")
 
-    def __init__(self, admission: Admission, slot: Slot | None, tokens: int) -> None:
+    def __init__(self, admission: Admission, slot: Slot, tokens: int) -> None:
         self._admission = admission
         self._slot = slot
         self._is_open = True
@@ -208,9 +258,13 @@ class Permit:
 
 @dataclass(slots=True)
 class Slot:
-    """What was sent within one `SLOT_S`, and when all of it is out of the window."""
+    """What was sent within one `SLOT_S`, and when all of it is out of the window.
+
+    `is_paced`: its tokens were taken from the pace's level, so they may be given back to it.
+    """
 
     expires_at: float
+    is_paced: bool
     requests: int = 0
     tokens: int = 0
 
@@ -236,6 +290,13 @@ class Window:
         self._tokens = 0
         self._level = self._burst
         self._level_at = now
+
+    def set_limits(self, now: float, requests_per_min: int | None, tokens_per_min: int | None) -> None:
+        """Go on with other limits; what was sent still counts."""
+        self._refill(now)
+        had_none = self.tokens_per_min is None
+        self.requests_per_min, self.tokens_per_min = requests_per_min, tokens_per_min
+        self._level = self._burst if had_none else min(self._level, self._burst)
 
     @property
     def _burst(self) -> float:
@@ -281,19 +342,23 @@ class Window:
         self._expire(now)
         self._refill(now)
         ends_at = (math.floor(now / SLOT_S) + 1) * SLOT_S + WINDOW_S
-        if not self._slots or self._slots[-1].expires_at < ends_at:
-            self._slots.append(Slot(ends_at))
+        is_paced = self.tokens_per_min is not None
+        last = self._slots[-1] if self._slots else None
+        if last is None or last.expires_at < ends_at or last.is_paced is not is_paced:
+            self._slots.append(Slot(ends_at, is_paced))
         slot = self._slots[-1]
         slot.requests += 1
         slot.tokens += tokens
         self._requests += 1
         self._tokens += tokens
-        self._level -= tokens
+        if is_paced:
+            self._level -= tokens
         return slot
 
     def give_back(self, slot: Slot, tokens: int) -> None:
         """Return tokens to the slot that they were taken from; one that has expired no longer counts."""
-        self._level += tokens
+        if slot.is_paced and self.tokens_per_min is not None:
+            self._level += tokens
         if self._slots and slot.expires_at >= self._slots[0].expires_at:
             slot.tokens -= tokens
             self._tokens -= tokens
@@ -311,12 +376,12 @@ class Window:
             self._level = min(self._burst, self._level + refill)
         self._level_at = now
 
-    def describe(self, now: float) -> str:
-        """The state of the last minute as words for a status line."""
+    def describe(self, now: float) -> list[str]:
+        """The state of the last minute in words for a status line, one text for each limit."""
         self._expire(now)
         parts = []
         if self.requests_per_min is not None:
             parts.append(f"{self._requests:,} of {self.requests_per_min:,} requests/min")
         if self.tokens_per_min is not None:
             parts.append(f"{self._tokens:,} of {self.tokens_per_min:,} tokens/min")
-        return ", ".join(parts)
+        return parts

@@ -304,3 +304,160 @@ class TestEdges:
             assert admission.in_flight == 0
 
         in_virtual_time(main)
+
+
+@dataclass
+class Change:
+    """Limits from `after_s` seconds after the one before on; `is_paused` with them."""
+
+    after_s: float
+    requests: int | None
+    tokens: int | None
+    in_flight: int | None
+    is_paused: bool
+
+
+changes_lists = st.lists(
+    st.builds(
+        Change,
+        after_s=st.sampled_from([0.0, 0.02, 1.0, 29.0, 61.0]),
+        requests=maybe_requests,
+        tokens=maybe_tokens,
+        in_flight=maybe_in_flight,
+        is_paused=st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def set_all(admission: Admission, change: Change) -> None:
+    admission.set_limits(
+        requests_per_min=change.requests, tokens_per_min=change.tokens, max_in_flight=change.in_flight
+    )
+    if change.is_paused:
+        admission.pause()
+    else:
+        admission.go_on()
+
+
+class TestChanges:
+    @settings(deadline=None, max_examples=150)
+    @given(calls_lists, changes_lists)
+    def test_nothing_is_sent_beyond_the_limits_of_that_moment(
+        self, calls: list[Call], changes: list[Change]
+    ) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock)
+            now = Change(0, None, None, None, False)
+            sends: list[tuple[float, int]] = []
+            order: list[int] = []
+
+            async def run(number: int, call: Call) -> None:
+                permit = await admission.acquire(call.tokens)
+                order.append(number)
+                used = call.tokens if call.used_share is None else int(call.tokens * call.used_share)
+                sends.append((clock.now(), used))
+                window = [amount for time, amount in sends if time > clock.now() - WINDOW_S]
+                assert not now.is_paused
+                assert now.requests is None or len(window) <= now.requests
+                assert now.tokens is None or sum(window) <= now.tokens
+                assert now.in_flight is None or admission.in_flight <= now.in_flight
+                await clock.sleep(call.service_s)
+                permit.settle(None if call.used_share is None else used)
+
+            async def change_limits() -> None:
+                nonlocal now
+                for change in changes:
+                    await clock.sleep(change.after_s)
+                    now = change
+                    set_all(admission, change)
+                await clock.sleep(1.0)
+                now = Change(0, now.requests, now.tokens, now.in_flight, False)
+                admission.go_on()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(change_limits())
+                for number, call in enumerate(calls):
+                    await clock.sleep(call.gap_s)
+                    group.create_task(run(number, call))
+                    await asyncio.sleep(0)
+            assert order == sorted(order)
+            assert len(order) == len(calls)
+            assert (admission.in_flight, admission.waiting) == (0, 0)
+
+        in_virtual_time(main)
+
+    def test_what_was_sent_without_a_limit_counts_against_a_new_one(self) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock)
+            for _ in range(10):
+                (await admission.acquire(100)).settle(100)
+            started = clock.now()
+            admission.set_limits(requests_per_min=5, tokens_per_min=None, max_in_flight=None)
+            await admission.acquire(100)
+            assert clock.now() - started == pytest.approx(60.1, abs=0.1)
+
+        in_virtual_time(main)
+
+    @pytest.mark.parametrize("kind", ["requests_per_min", "tokens_per_min", "max_in_flight"])
+    def test_a_raised_limit_is_used_at_once_by_who_waits(self, kind: str) -> None:
+        async def main(clock: VirtualClock) -> None:
+            none = {"requests_per_min": None, "tokens_per_min": None, "max_in_flight": None}
+            low = {"requests_per_min": 1, "tokens_per_min": 100, "max_in_flight": 1}[kind]
+            admission = Admission(clock)
+            admission.set_limits(**{**none, kind: low})
+            held = await admission.acquire(100)
+            waiter = asyncio.ensure_future(admission.acquire(100))
+            await clock.sleep(1)
+            assert not waiter.done()
+            admission.set_limits(**{**none, kind: low * 1_000})
+            started = clock.now()
+            (await waiter).settle(None)
+            assert clock.now() - started < 0.2  # a pace of tokens first works off its debt
+            held.settle(None)
+
+        in_virtual_time(main)
+
+    def test_a_raised_pace_frees_who_waits_for_the_old_one(self) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock, requests_per_min=2)
+            (await admission.acquire(0)).settle(0)
+            waiter = asyncio.ensure_future(admission.acquire(0))
+            await clock.sleep(1)
+            assert not waiter.done()
+            admission.set_limits(requests_per_min=6_000, tokens_per_min=None, max_in_flight=None)
+            started = clock.now()
+            await waiter
+            assert clock.now() - started < 0.1
+
+        in_virtual_time(main)
+
+    def test_a_lower_limit_refuses_who_waits_and_could_never_go(self) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock, tokens_per_min=1_000)
+            await admission.acquire(1_000)
+            waiter = asyncio.ensure_future(admission.acquire(1_000))
+            await clock.sleep(1)
+            admission.set_limits(requests_per_min=None, tokens_per_min=999, max_in_flight=None)
+            with pytest.raises(ConfigError, match="tokens_per_min is 999"):
+                await waiter
+
+        in_virtual_time(main)
+
+    def test_a_pause_says_so_and_keeps_what_is_in_the_air(self) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock)
+            permit = await admission.acquire(1)
+            admission.pause()
+            assert admission.try_acquire(1) is None
+            assert repr(admission) == "Admission(1 in flight, 0 waiting, paused)"
+            waiter = asyncio.ensure_future(admission.acquire(1))
+            await clock.sleep(1)
+            permit.settle(1)
+            await clock.sleep(3_600)
+            assert not waiter.done()
+            admission.go_on()
+            (await waiter).settle(1)
+
+        in_virtual_time(main)
