@@ -7,6 +7,7 @@ import traceback
 
 import click
 
+from engine.cli.init_command import init
 from engine.cli.read_commands import export, runs, show, status, verify
 from engine.cli.rehearse_command import rehearse
 from engine.cli.run_commands import resume, run
@@ -24,7 +25,7 @@ def engine() -> None:
     """
 
 
-for command in (run, resume, status, runs, show, export, verify, rehearse):
+for command in (init, run, resume, status, runs, show, export, verify, rehearse):
     engine.add_command(command)
 
 

@@ -12,10 +12,9 @@ from typing import cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from engine.config.settings import RunConfig
+from engine.config.presets import PRESET, PRESETS, Location, PresetError, presets_of, resolve_presets
+from engine.config.settings import ModelSettings, RunConfig
 from engine.errors import ConfigError
-
-_Location = tuple[str | int, ...]
 
 
 def load_config(path: Path) -> RunConfig:
@@ -44,12 +43,12 @@ class Document:
 
     source: str
     data: Mapping[object, object]
-    lines: Mapping[_Location, int]
+    lines: Mapping[Location, int]
 
 
 def read_document(text: str, *, source: str) -> Document:
     """The one mapping in `text`. Raises ConfigError for anything else."""
-    lines: dict[_Location, int] = {}
+    lines: dict[Location, int] = {}
     try:
         loader = yaml.SafeLoader(text)
         try:
@@ -81,15 +80,25 @@ def config_of(document: Document, folder: Path, *, section: str | None = None) -
     lines = document.lines
     if section is not None:
         lines = {at[1:]: line for at, line in lines.items() if at[:1] == (section,)}
+    at: Location = ()
     try:
+        if isinstance(data, dict):
+            for name, preset in presets_of(data).items():
+                at = (PRESETS, name)
+                ModelSettings.model_validate({"model": "of the stage", **preset})
+            at = ()
+            data, lines = resolve_presets(data, lines)
         config = RunConfig.model_validate(data)
+    except PresetError as error:
+        line = _line_of(error.location, lines)
+        raise ConfigError(f"{document.source}, line {line}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(_describe(error, lines, document.source)) from None
+        raise ConfigError(_describe(error, lines, document.source, at)) from None
     return _anchor(config, folder.absolute())
 
 
 def _collect_lines(
-    node: yaml.Node, at: _Location, lines: dict[_Location, int], source: str, walked: set[int]
+    node: yaml.Node, at: Location, lines: dict[Location, int], source: str, walked: set[int]
 ) -> None:
     lines.setdefault(at, node.start_mark.line + 1)
     if id(node) in walked:  # an alias: it may stand inside itself, or many times
@@ -113,10 +122,10 @@ def _collect_lines(
             _collect_lines(value, (*at, index), lines, source, walked)
 
 
-def _describe(error: ValidationError, lines: Mapping[_Location, int], source: str) -> str:
+def _describe(error: ValidationError, lines: Mapping[Location, int], source: str, at: Location) -> str:
     problems = []
     for item in error.errors(include_url=False, include_context=False):
-        location = tuple(part for part in item["loc"] if part != "[key]")
+        location = (*at, *(part for part in item["loc"] if part != "[key]"))
         line = _line_of(location, lines)
         dotted = ".".join(str(part) for part in location) or "(the whole file)"
         if item["type"] == "extra_forbidden" or (item["type"] == "literal_error" and "[key]" in item["loc"]):
@@ -134,14 +143,14 @@ def _describe(error: ValidationError, lines: Mapping[_Location, int], source: st
     return "\n".join(problems)
 
 
-def _line_of(location: _Location, lines: Mapping[_Location, int]) -> int:
+def _line_of(location: Location, lines: Mapping[Location, int]) -> int:
     for end in range(len(location), -1, -1):
         if location[:end] in lines:
             return lines[location[:end]]
     return 1
 
 
-def _suggestion(location: _Location) -> str:
+def _suggestion(location: Location) -> str:
     known = sorted(_known_keys(location[:-1]))
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     if close:
@@ -149,8 +158,10 @@ def _suggestion(location: _Location) -> str:
     return f" Known here: {', '.join(known)}." if known else ""
 
 
-def _known_keys(location: _Location) -> set[str]:
+def _known_keys(location: Location) -> set[str]:
     """The keys that the section at `location` may hold, found by walking the settings' own types."""
+    if location[:1] == (PRESETS,):  # what a stage may hold
+        location = ("stages", "simulator", *location[2:])
     model: type[BaseModel] = RunConfig
     names = list(location)
     while names:
@@ -167,7 +178,8 @@ def _known_keys(location: _Location) -> set[str]:
                 return _literal_keys(model.model_fields[name].annotation)
             names.pop(0)
         model = inner
-    return set(model.model_fields)
+    added = {RunConfig: {PRESETS}, ModelSettings: {PRESET}}
+    return set(model.model_fields) | added.get(model, set())
 
 
 def _section_type(annotation: object) -> type[BaseModel] | None:
@@ -205,6 +217,4 @@ def _anchor(config: RunConfig, folder: Path) -> RunConfig:
     local = config.local
     if local is not None and local.model is not None and not local.model.is_absolute():
         changes["local"] = local.model_copy(update={"model": folder / local.model})
-    if config.local is not None and config.local.model is not None:
-        changes["local"] = config.local.model_copy(update={"model": folder / config.local.model})
     return config.model_copy(update=changes)
