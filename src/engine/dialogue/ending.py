@@ -13,15 +13,18 @@ import re
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _PARTS = re.compile(r"[,，.。!！;；]")
 _SHORTEST_ECHO = 3
+# Room for punctuation and emojis behind the phrase's last word.
+_TAIL = 200
 
 
 class EndCheck:
     """Recognises goodbyes and echoes for one end prompt and end phrase."""
 
-    __slots__ = ("_parts", "_phrase", "_prompt", "_strict")
+    __slots__ = ("_parts", "_phrase", "_prompt", "_prompt_words", "_strict")
 
     def __init__(self, *, end_prompt: str, end_phrase: str, strict: bool) -> None:
         self._prompt = words(end_prompt)
+        self._prompt_words = frozenset(self._prompt)
         self._phrase = words(end_phrase)
         self._parts = [part.strip().casefold() for part in _PARTS.split(end_phrase) if part.strip()]
         self._strict = strict
@@ -31,7 +34,9 @@ class EndCheck:
         if not self._strict:
             folded = text.casefold()
             return all(part in folded for part in self._parts)
-        # Only the tail can matter; a long reply is not split into words as a whole.
+        # Nearly every reply is none, and is told by its tail without being split into words.
+        if self._phrase[-1] not in text[-_TAIL:].casefold():
+            return False
         spoken = words(text[-(40 * len(self._phrase) + 400) :])
         size = len(self._phrase)
         if spoken[-size:] != self._phrase:
@@ -40,9 +45,13 @@ class EndCheck:
 
     def is_parrot(self, text: str) -> bool:
         """Whether this reply holds nothing but (a part of) the end prompt, longer than the phrase."""
-        if len(text) > 4 * sum(map(len, self._prompt)) + 200:
-            return False
-        spoken = words(text)
+        spoken: list[str] = []
+        for match in _WORD.finditer(text.casefold()):
+            if match[0] not in self._prompt_words:  # a word of its own, mostly the first
+                return False
+            spoken.append(match[0])
+            if len(spoken) > len(self._prompt):
+                return False
         size = len(spoken)
         if size < len(self._phrase) + _SHORTEST_ECHO:
             return False

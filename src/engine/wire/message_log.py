@@ -30,8 +30,8 @@ class MessageLog:
         for role, content in messages:
             encoded = orjson.dumps({"role": role, "content": content})
             self._encoded.append(encoded)
+            # A JSON object ends where it ends: no separator is needed to tell two logs apart.
             self._hash.update(encoded)
-            self._hash.update(b",")
             self.size += len(encoded)
 
     def fork(self, messages: Iterable[tuple[str, str]]) -> MessageLog:

@@ -125,13 +125,16 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float)
 def split_reasoning(text: str) -> tuple[str, str]:
     """(text, reasoning) where a model puts its reasoning inline, before its answer, in <think> tags.
 
-    Only a block that opens the reply counts: later ones are the model's own text.
+    Only a block that opens the reply counts: later ones are the model's own text. The opening tag may be
+    missing, where the model's chat template has put it at the end of the prompt.
     """
-    opened = text.lstrip()
-    if not opened.startswith("<think>"):
-        return text, ""
-    reasoning, closed, rest = opened[len("<think>") :].partition("</think>")
-    return (rest.lstrip("\n"), reasoning) if closed else ("", reasoning)
+    before, closed, rest = text.partition("</think>")
+    opened = before.lstrip()
+    if opened.startswith("<think>"):
+        return rest.lstrip("\n"), opened.removeprefix("<think>")
+    if closed and "<think>" not in before:
+        return rest.lstrip("\n"), before
+    return text, ""
 
 
 def _usage(usage: object) -> Usage:
