@@ -81,6 +81,8 @@ class Display:
         ended = sum(progress.ended.values())
         if ended and progress.planned > progress.done:
             parts.append(f"ETA {_duration((progress.planned - progress.done) * elapsed / ended)}")
+        if progress.live is not None and progress.live.is_paused:
+            parts.append("paused")
         if progress.drain is not None and progress.drain.is_requested:
             parts.append("stopping: calls in the air land (again to cut them off)")
         return " · ".join(parts)

@@ -7,6 +7,7 @@ import traceback
 
 import click
 
+from engine.cli.adjust_command import adjust_command
 from engine.cli.init_command import init
 from engine.cli.read_commands import export, runs, show, status, verify
 from engine.cli.rehearse_command import rehearse
@@ -25,7 +26,7 @@ def engine() -> None:
     """
 
 
-for command in (init, run, resume, status, runs, show, export, verify, rehearse):
+for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse):
     engine.add_command(command)
 
 

@@ -82,6 +82,8 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
     # Begun conversations have paid for a part of their calls already; on average half.
     share = max(0.0, remaining - unfinished / 2) / max(1.0, ended + unfinished / 2)
     state = "being worked on" if folder.is_held() else "stopped" if remaining else "complete"
+    if state == "being worked on" and reader.meta("paused") == "yes":
+        state = "paused"
     if state == "stopped" and sessions and sessions[-1].ended_at is None:
         state = "killed"
     return {

@@ -8,7 +8,6 @@ outcome, says where the unfinished tail begins, and a resume scans only that tai
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -18,14 +17,13 @@ from types import TracebackType
 import apsw
 
 from engine.clock import Clock
-from engine.errors import CannotWrite, RunLocked
 from engine.journal.reader import Reader, damaged
 from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
+from engine.journal.run_lock import RunLock
 from engine.journal.writer import Statement, Writer, describe_write_error
 from engine.schema.call import CallKey, CallKind, CallRecord, OutcomeRecord, Usage
 
 JOURNAL_NAME = "journal.sqlite"
-LOCK_NAME = "run.lock"
 _PAGE_BYTES = 16384
 
 
@@ -38,7 +36,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
         self._clock = clock
-        self._lock_file: int | None = None
+        self.lock = RunLock(folder)
         self._unfinished: dict[tuple[str, str], list[int]] = {}
         self._next_call = 1
         self._next_outcome = 1
@@ -48,13 +46,13 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         self._connection: apsw.Connection
 
     async def __aenter__(self) -> Journal:
-        self._lock()
+        self.lock.take()
         try:
             self._connection = _open_for_writing(self._folder / JOURNAL_NAME)
             self.reader = Reader(self._folder / JOURNAL_NAME)
             self._scan_tail()
         except BaseException:
-            self._unlock()
+            self.lock.release()
             raise
         self._writer = Writer(self._connection, asyncio.get_running_loop())
         return self
@@ -65,7 +63,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         await self._writer.stop()
         self.reader.close()
         self._connection.close()
-        self._unlock()
+        self.lock.release()
 
     def __repr__(self) -> str:
         return (
@@ -177,6 +175,15 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         )
         return self.session
 
+    async def note_concurrency(self, concurrency: int) -> None:
+        """Record that this session may have so many calls in the air; the most ever is what is kept."""
+        await self._writer.append(
+            Statement(
+                "UPDATE sessions SET concurrency=max(concurrency,?) WHERE session=?",
+                (concurrency, self.session),
+            )
+        )
+
     async def end_session(self, ended_as: str) -> None:
         """Record an orderly end; a session without one was killed, and its calls may be paid for."""
         await self._writer.append(
@@ -198,34 +205,6 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         last_call, last_outcome, _ = self.reader.last()
         self._next_call, self._next_outcome = last_call + 1, last_outcome + 1
         self._unfinished = self.reader.unfinished()
-
-    def _lock(self) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock_file = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise CannotWrite(
-                f"{self._folder}: cannot be written ({error.strerror}). Choose another folder "
-                "or mend its rights."
-            ) from error
-        try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._lock_file, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._lock_file)
-            self._lock_file = None
-            raise RunLocked(
-                f"run {self._folder.name} is being worked on by another process"
-                f"{f' (pid {holder})' if holder else ''}; a second one would pay for its calls again. "
-                f"`engine status {self._folder.name}` shows how far it is."
-            ) from error
-        os.truncate(self._lock_file, 0)
-        os.pwrite(self._lock_file, f"{os.getpid()}\n".encode(), 0)
-
-    def _unlock(self) -> None:
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
 
 
 def _open_for_writing(path: Path) -> apsw.Connection:

@@ -48,6 +48,7 @@ class Admission:
         "_freed",
         "_in_flight",
         "_is_paused",
+        "_largest_request",
         "_max_in_flight",
         "_nap",
         "_pace",
@@ -70,6 +71,7 @@ class Admission:
         self._pace = _request_pace(requests_per_min)
         self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
         self._is_paused = False
+        self._largest_request = 0
         self._in_flight = 0
         self._waiting = 0
         self._turn = asyncio.Lock()
@@ -94,6 +96,20 @@ class Admission:
         self._wake()
 
     @property
+    def limits(self) -> dict[str, int | None]:
+        """The three limits as `set_limits` takes them."""
+        return {
+            "requests_per_min": self._window.requests_per_min,
+            "tokens_per_min": self._window.tokens_per_min,
+            "max_in_flight": None if math.isinf(self._max_in_flight) else int(self._max_in_flight),
+        }
+
+    @property
+    def largest_request(self) -> int:
+        """The most tokens that any request has asked for."""
+        return self._largest_request
+
+    @property
     def is_paused(self) -> bool:
         """Whether nothing is admitted at all; calls in the air go on."""
         return self._is_paused
@@ -109,6 +125,8 @@ class Admission:
 
     def try_acquire(self, tokens: int) -> Permit | None:
         """Admit at once; None where only `acquire` can: someone waits, a limit is met, requests are paced."""
+        if tokens > self._largest_request:
+            self._largest_request = tokens
         self._window.refuse_impossible(tokens)
         if self._pace is not None or self._waiting or self._is_full:
             return None

@@ -18,6 +18,9 @@ from engine.schema.conversation import Role
 from engine.wire.openai import RequestForm
 
 _WINDOW_S = 60.0
+# Concurrency and limits bound what is in the air and may be raised meanwhile; a transport opens as many
+# connections as it needs.
+_MOST_CONNECTIONS = 100_000
 _SIDES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
@@ -77,7 +80,7 @@ async def _open_endpoint(
     try:
         transport = open_transport(
             settings.transport or config.transport,
-            connections=min(config.concurrency, limits.max_in_flight or config.concurrency),
+            connections=_MOST_CONNECTIONS,
             connect_timeout_s=settings.connect_timeout_s,
             ca_file=settings.ca_file,
             proxy=settings.proxy,

@@ -29,10 +29,11 @@ from engine.llm.endpoint import Endpoint
 from engine.llm.exchange import Exchange
 from engine.llm.pool import Model
 from engine.logs import EventLog
+from engine.runner.adjust import SIGNAL, LiveSettings
 from engine.runner.conversation import hold_conversation
 from engine.runner.endpoints import open_models, refill_windows
 from engine.runner.run_folder import RunFolder
-from engine.runner.scheduler import run_jobs
+from engine.runner.scheduler import Concurrency, run_jobs
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
@@ -51,6 +52,7 @@ class RunProgress:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     in_progress: dict[str, float] = field(default_factory=dict)
     drain: Drain | None = None
+    live: LiveSettings | None = None
 
     @property
     def done(self) -> int:
@@ -88,6 +90,8 @@ async def work_on_run(
     """
     config = inputs.config
     async with AsyncExitStack() as stack:
+        # Before the lock and until after it, since the signal would end a process that does not hear it.
+        adjustments = stack.enter_context(anyio.open_signal_receiver(SIGNAL))
         journal = await stack.enter_async_context(Journal(folder.path, clock))
         if differences := differences_from(journal.reader, inputs):
             raise refuse(folder.name, differences)
@@ -112,6 +116,11 @@ async def work_on_run(
         log.event("run.started", run=folder.name, session=session, planned=len(inputs.plan),
                   concurrency=config.concurrency)  # fmt: skip
 
+        concurrency = Concurrency(config.concurrency)
+        live = LiveSettings(folder, progress.endpoints, concurrency, journal, log)
+        await journal.put_meta("paused", "no")
+        progress.live = live
+
         async def hold(job: Job) -> None:
             history = NO_HISTORY
             if retry_failed or journal.has_unfinished(STAGE, job.job_id):
@@ -130,10 +139,12 @@ async def work_on_run(
         signals_seen: list[int] = []
         async with anyio.create_task_group() as group:
             group.start_soon(_drain_on_signals, drain, group.cancel_scope, signals_seen, log)
+            group.start_soon(_apply_on_signals, live, adjustments)
+            journal.lock.say_ready()
             await run_jobs(
                 _jobs_to_do(journal, inputs, progress, retry_failed=retry_failed),
                 hold,
-                concurrency=config.concurrency,
+                concurrency=concurrency,
                 drain=drain,
                 drain_s=config.drain_s,
             )
@@ -197,6 +208,11 @@ async def _drain_on_signals(
                 everything.cancel()
                 return
             drain.request()
+
+
+async def _apply_on_signals(live: LiveSettings, signals: AsyncIterator[signal.Signals]) -> None:
+    async for _ in signals:
+        await live.apply()
 
 
 def _session_settings(config: RunConfig, endpoints: Mapping[str, EndpointSettings]) -> str:

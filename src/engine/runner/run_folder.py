@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
 
 from engine.config.identity import identity_digest
-from engine.config.load import config_of, read_document
+from engine.config.load import Document, config_of, read_document
 from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
-from engine.journal.journal import JOURNAL_NAME, LOCK_NAME
+from engine.journal.journal import JOURNAL_NAME
+from engine.journal.run_lock import is_held
 from engine.version import __version__
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -75,18 +76,7 @@ class RunFolder:
 
     def is_held(self) -> bool:
         """Whether a process works on the run at this moment."""
-        try:
-            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            # Shared and given back at once: another reader never makes a worker's lock fail for long.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_held(self.path)
 
     def make(self) -> None:
         """Create the folder, private to its owner: prompts and profiles lie in it."""
@@ -102,18 +92,29 @@ class RunFolder:
 
     def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
         """Write `run.yaml`: the resolved configuration, the identity and the versions."""
-        document = {
+        document: dict[str, object] = {
             "config": config.model_dump(mode="json"),
             "config_dir": None if config_dir is None else str(config_dir.absolute()),
             "identity": dict(identity),
             "identity_digest": identity_digest(identity),
             "versions": {"engine": __version__, "python": platform.python_version()},
         }
-        text = (
-            "# What this run was told. `engine resume` reads `config`: limits, concurrency and endpoints\n"
-            "# may be edited between two sessions; whatever is under `identity` may not.\n"
-            + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        self._write_document(_HEAD, document)
+
+    def change_settings(self, config: RunConfig, *, is_paused: bool) -> None:
+        """Replace `config` in `run.yaml`, and say whether the run is paused; comments at the top stay."""
+        text = self._settings_text()
+        document = {str(key): value for key, value in self._document(text).data.items() if key != _PAUSED}
+        document["config"] = config.model_dump(mode="json")
+        if is_paused:
+            document[_PAUSED] = True
+        head = takewhile(
+            lambda line: line.startswith("#") or not line.strip(), text.splitlines(keepends=True)
         )
+        self._write_document("".join(head), document)
+
+    def _write_document(self, head: str, document: Mapping[str, object]) -> None:
+        text = head + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         temporary = self.settings.with_suffix(".part")
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -124,19 +125,34 @@ class RunFolder:
 
     def read_settings(self) -> tuple[RunConfig, Path | None]:
         """The configuration in `run.yaml` and the folder that its templates are looked up beside."""
-        try:
-            text = self.settings.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise BadInput(f"{self.path}: holds no run.yaml, so it is no run. {_HINT}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
-        document = read_document(text, source=str(self.settings))
+        document = self._document(self._settings_text())
         named = document.data.get("config_dir")
         config_dir = Path(named) if isinstance(named, str) else None
         config = config_of(document, config_dir or Path(), section="config")
         return config, config_dir
 
+    def read_live_settings(self) -> tuple[RunConfig, bool]:
+        """The configuration in `run.yaml`, and whether the run is to be paused."""
+        config, _ = self.read_settings()
+        return config, self._document(self._settings_text()).data.get(_PAUSED) is True
 
+    def _settings_text(self) -> str:
+        try:
+            return self.settings.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise BadInput(f"{self.path}: holds no run.yaml, so it is no run. {_HINT}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
+
+    def _document(self, text: str) -> Document:
+        return read_document(text, source=str(self.settings))
+
+
+_HEAD = (
+    "# What this run was told. `engine resume` reads `config`: limits, concurrency and endpoints\n"
+    "# may be edited between two sessions; whatever is under `identity` may not.\n"
+)
+_PAUSED = "paused"
 _HINT = "`engine runs` lists the runs that exist."
 
 

@@ -1,0 +1,188 @@
+"""Changes a run while it goes on: limits, concurrency, a pause.
+
+The change is written into the run's `run.yaml`, where a resume finds it too, and SIGUSR1 tells the process
+that works on the run to read it again. Nothing that decides content can be changed in this way. A pause is
+no setting: a resumed run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.config.identity import identity_fields
+from engine.config.settings import LimitSettings, RunConfig
+from engine.errors import EngineError, RunLocked, UsageError
+from engine.journal.journal import Journal
+from engine.journal.run_lock import find_holder
+from engine.llm.endpoint import Endpoint
+from engine.logs import EventLog
+from engine.runner.run_folder import RunFolder
+from engine.runner.scheduler import Concurrency
+
+SIGNAL = signal.SIGUSR1
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What is to be changed; None = as it is. A limit of 0 takes the limit away."""
+
+    concurrency: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+    endpoint: str | None = None
+    pause: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """What came of it: (key, then, now) of each change, and the process that was told, or None."""
+
+    changes: tuple[tuple[str, object, object], ...]
+    pid: int | None
+
+
+def adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
+    """Write the change and tell the run's process. Raises UsageError for what cannot be changed.
+
+    Raises RunLocked where a process holds the run and cannot be told: it is only starting, or not ours.
+    """
+    holder = find_holder(folder.path)
+    if holder is None and wanted.pause is not None:
+        raise UsageError(
+            f"no process works on run {folder.name}, so there is nothing to pause or go on with."
+        )
+    if holder is not None and (holder.pid is None or not holder.is_ready):
+        raise RunLocked(
+            f"run {folder.name} is just starting or stopping, or belongs to another user or machine: nothing "
+            "was changed. Try again in a moment."
+        )
+    config, was_paused = folder.read_live_settings()
+    changed, changes = apply_to_config(config, wanted)
+    is_paused = was_paused if wanted.pause is None else wanted.pause
+    if is_paused != was_paused:
+        changes.append(("paused", was_paused, is_paused))
+    assert identity_fields(changed) == identity_fields(config)
+    folder.change_settings(changed, is_paused=is_paused and holder is not None)
+    if holder is not None and holder.pid is not None:
+        try:
+            os.kill(holder.pid, SIGNAL)
+        except ProcessLookupError:  # it ended meanwhile: the file is what counts
+            return Adjusted(tuple(changes), None)
+        return Adjusted(tuple(changes), holder.pid)
+    return Adjusted(tuple(changes), None)
+
+
+def apply_to_config(
+    config: RunConfig, wanted: Adjustment
+) -> tuple[RunConfig, list[tuple[str, object, object]]]:
+    """The changed configuration and (key, then, now) for each value that differs."""
+    changes: list[tuple[str, object, object]] = []
+    update: dict[str, object] = {}
+    if wanted.concurrency is not None:
+        update["concurrency"] = wanted.concurrency
+        changes.append(("concurrency", config.concurrency, wanted.concurrency))
+    if wanted.limits:
+        name = _endpoint_name(config, wanted.endpoint)
+        before = config.endpoints[name].limits
+        limits = LimitSettings.model_validate(
+            before.model_dump() | {key: value or None for key, value in wanted.limits.items()}
+        )
+        _refuse_too_few_tokens(config, name, limits)
+        endpoint = config.endpoints[name].model_copy(update={"limits": limits})
+        update["endpoints"] = {**config.endpoints, name: endpoint}
+        changes += [
+            (f"endpoints.{name}.limits.{key}", getattr(before, key), getattr(limits, key))
+            for key in wanted.limits
+        ]
+    elif wanted.endpoint is not None:
+        raise UsageError("--endpoint: say which of its limits to change.")
+    return config.model_copy(update=update), [change for change in changes if change[1] != change[2]]
+
+
+def _endpoint_name(config: RunConfig, name: str | None) -> str:
+    if not config.endpoints:
+        raise UsageError(
+            "the run's endpoint is the engine's own and has no limits; --concurrency can change."
+        )
+    known = ", ".join(config.endpoints)
+    if name is None and len(config.endpoints) > 1:
+        raise UsageError(f"there are several endpoints: say which one with --endpoint. Known: {known}.")
+    if name is not None and name not in config.endpoints:
+        raise UsageError(f"--endpoint: there is no endpoint {name!r}. Known: {known}.")
+    return name or next(iter(config.endpoints))
+
+
+def _refuse_too_few_tokens(config: RunConfig, name: str, limits: LimitSettings) -> None:
+    largest = max(
+        (stage.max_tokens for stage in config.stages.values() if name in stage.endpoint_names), default=0
+    )
+    if limits.tokens_per_min is not None and limits.tokens_per_min <= largest:
+        raise UsageError(
+            f"--tokens-per-min: {limits.tokens_per_min:,} would stop endpoint {name} for good, "
+            f"since a reply alone may use {largest:,} tokens (max_tokens)."
+        )
+
+
+class LiveSettings:
+    """What of a running session follows `run.yaml`; `apply` is called for each SIGUSR1."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        endpoints: Mapping[str, Endpoint],
+        concurrency: Concurrency,
+        journal: Journal,
+        log: EventLog,
+    ) -> None:
+        self._folder = folder
+        self._endpoints = endpoints
+        self._concurrency = concurrency
+        self._journal = journal
+        self._log = log
+        self.is_paused = False
+
+    async def apply(self) -> None:
+        """Read the file again and do what it says. A file that cannot be read changes nothing."""
+        try:
+            config, is_paused = self._folder.read_live_settings()
+        except EngineError as error:
+            self._log.event("run.adjust_refused", error=str(error))
+            return
+        if config.concurrency != self._concurrency.wanted:
+            self._log.event("run.adjusted", concurrency=config.concurrency, before=self._concurrency.wanted)
+            # Recorded first: at a kill it bounds the calls that may have been in the air.
+            await self._journal.note_concurrency(config.concurrency)
+            self._concurrency.change(config.concurrency)
+        for name, endpoint in self._endpoints.items():
+            if name in config.endpoints:
+                self._set_limits(endpoint, config.endpoints[name].limits)
+        if is_paused != self.is_paused:
+            self._set_pause(is_paused=is_paused)
+            await self._journal.put_meta("paused", "yes" if is_paused else "no")
+
+    def _set_limits(self, endpoint: Endpoint, limits: LimitSettings) -> None:
+        admission = endpoint.admission
+        before = admission.limits
+        now = limits.model_dump()
+        if now == before:
+            return
+        largest = admission.largest_request
+        if limits.tokens_per_min is not None and limits.tokens_per_min < largest:
+            # Its requests could never be sent again, which ends a run; a slip in the night must not.
+            self._log.event("run.adjust_refused", endpoint=endpoint.name, limits=now, largest_request=largest)
+            return
+        admission.set_limits(**now)
+        self._log.event("run.adjusted", endpoint=endpoint.name, limits=now, before=before)
+
+    def _set_pause(self, *, is_paused: bool) -> None:
+        self.is_paused = is_paused
+        for endpoint in self._endpoints.values():
+            if is_paused:
+                endpoint.admission.pause()
+            else:
+                # What failed before the pause says nothing about how long it has failed now.
+                endpoint.failing_since = None
+                endpoint.admission.go_on()
+        self._log.event("run.paused" if is_paused else "run.unpaused", run=self._folder.name)
