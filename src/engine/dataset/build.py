@@ -26,6 +26,7 @@ from engine.schema.conversation import STAGE
 from engine.schema.job import Job
 
 _LOOKUP = 500
+_NAMES = 20
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class DatasetCounts:
     end_reasons: Counter[str] = field(default_factory=Counter)
     dropped_because: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
+    served_models: dict[str, Counter[str]] = field(default_factory=dict)
     sample: ConversationRecord | None = None
 
     @property
@@ -55,8 +57,17 @@ class DatasetCounts:
         self.end_reasons[record.end_reason.value] += 1
         self.dropped_because.update(record.dropped_because[:1])
         self.findings.update({finding.rule for finding in record.findings})
+        for side, names in record.served_models.items():
+            served = self.served_models.setdefault(side, Counter())
+            # A server that makes up a name for each reply must not fill the memory.
+            served.update({name if name in served or len(served) < _NAMES else "(others)" for name in names})
         if self.sample is None and record.is_kept:
             self.sample = record
+
+    @property
+    def served_model_changed(self) -> bool:
+        """Whether replies to one side's calls came from models of several names."""
+        return any(len(served) > 1 for served in self.served_models.values())
 
     def raw(self) -> ShapeTally:
         """All conversations, kept and dropped."""
@@ -113,6 +124,8 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
         "end_reasons": dict(sorted(counts.end_reasons.items())),
         "dropped_because": dict(counts.dropped_because.most_common()),
         "findings": dict(counts.findings.most_common()),
+        "served_models": {side: dict(served) for side, served in counts.served_models.items()},
+        "served_model_changed": counts.served_model_changed,
         "usage": {
             "calls": totals.replies,
             "failed_calls": totals.failed,

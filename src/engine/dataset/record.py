@@ -6,7 +6,7 @@ two ways of holding the same conversation: no times, tries, endpoints or cached 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.dataset.rules import Finding
@@ -19,17 +19,22 @@ from engine.schema.conversation import EndReason, Role, Turn
 from engine.schema.job import Job
 
 FORMAT = "recsim-conversation/1"
+_SIDES = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
-    """One conversation with its verdict. `fields` is the JSON object as it is written."""
+    """One conversation with its verdict. `fields` is the JSON object as it is written.
+
+    `served_models` holds, for each side, the names under which models said to have answered.
+    """
 
     job: Job
     turns: Sequence[Turn]
     end_reason: EndReason
     findings: tuple[Finding, ...]
     dropped_because: tuple[str, ...]
+    served_models: Mapping[str, tuple[str, ...]]
     fields: dict[str, object]
 
     @property
@@ -101,7 +106,12 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
             {"side": answer.role, "question": answer.question, "answer": answer.answer}
             for answer in dialogue.debrief
         ]
-    return ConversationRecord(job, dialogue.turns, end_reason, findings, dropped_because, fields)
+    served = {_SIDES[role]: tuple(sorted(names - {""})) for role, names in exchange.served_models.items()}
+    if any(len(names) > 1 for names in served.values()):
+        fields["served_models"] = {side: list(names) for side, names in served.items()}
+    if any(exchange.reasoned.values()):
+        fields["reasoning"] = {_SIDES[role]: count for role, count in exchange.reasoned.items()}
+    return ConversationRecord(job, dialogue.turns, end_reason, findings, dropped_because, served, fields)
 
 
 def _message(turn: Turn) -> dict[str, object]:

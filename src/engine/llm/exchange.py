@@ -32,7 +32,7 @@ class Question:
 class Exchange:
     """The conversation of `job`. Read `question`, answer it with `receive`, until it is None."""
 
-    __slots__ = ("_logs", "dialogue", "job", "question", "seqs", "served_models", "usage")
+    __slots__ = ("_logs", "dialogue", "job", "question", "reasoned", "seqs", "served_models", "usage")
 
     def __init__(self, job: Job, prompts: Prompts, rules: DialogueRules) -> None:
         self.job = job
@@ -41,6 +41,7 @@ class Exchange:
         self.seqs: list[int] = []
         self.usage = {Role.USER: Usage(), Role.ASSISTANT: Usage()}
         self.served_models: dict[Role, set[str]] = {Role.USER: set(), Role.ASSISTANT: set()}
+        self.reasoned = {Role.USER: 0, Role.ASSISTANT: 0}
         self.question: Question | None = self._question(self.dialogue.begin())
 
     def receive(self, reply: Reply, seq: int) -> None:
@@ -51,6 +52,7 @@ class Exchange:
         self.seqs.append(seq)
         self.usage[side] += reply.usage
         self.served_models[side].add(reply.served_model)
+        self.reasoned[side] += bool(reply.reasoning)
         ask = self.dialogue.answer(reply.text, reply.finish_reason)
         self.question = None if ask is None else self._question(ask)
 

@@ -34,6 +34,7 @@ from engine.runner.conversation import hold_conversation
 from engine.runner.endpoints import open_models, refill_windows
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency, run_jobs
+from engine.runner.served_models import ServedModels
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
@@ -121,6 +122,8 @@ async def work_on_run(
         await journal.put_meta("paused", "no")
         progress.live = live
 
+        served = ServedModels(journal, log)
+
         async def hold(job: Job) -> None:
             history = NO_HISTORY
             if retry_failed or journal.has_unfinished(STAGE, job.job_id):
@@ -132,6 +135,7 @@ async def work_on_run(
                 reason, note = await hold_conversation(exchange, models, caller, journal, history)
             finally:
                 del progress.in_progress[job.job_id]
+            await served.note(exchange)
             progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
             if reason is EndReason.FAILED:
                 log.event("conversation.failed", job_id=job.job_id, failure=note)

@@ -277,7 +277,11 @@ def test_reasoning_in_a_field_is_kept(field: str) -> None:
 
 @given(TEXTS)
 def test_only_a_block_that_opens_the_reply_is_reasoning(text: str) -> None:
-    later = f"A{text}<think>b</think>"
-    assert split_reasoning(later) == (later, "")
     if "</think>" not in text:
+        later = f"A{text}<think>b</think>"
+        assert split_reasoning(later) == (later, "")
         assert split_reasoning(f"<think>{text}</think>Hello") == ("Hello", text)
+
+
+def test_reasoning_whose_opening_tag_stands_in_the_prompt_is_reasoning() -> None:
+    assert split_reasoning("hm\n</think>\n\nHello</think>") == ("Hello</think>", "hm\n")
