@@ -59,7 +59,8 @@ def with_options(config: RunConfig, options: Mapping[str, object], models: Model
         if name in given:
             given[name] = Path(str(given[name])).absolute()
     try:
-        config = RunConfig.model_validate(config.model_dump() | given)
+        # Without what nobody said, so that a local model's own defaults can still step in.
+        config = RunConfig.model_validate(config.model_dump(exclude_unset=True) | given)
         config = _with_models(config, models)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -117,6 +118,9 @@ def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:
     update: dict[str, object] = {"local": local}
     if "max_rounds" not in config.conversation.model_fields_set:
         update["conversation"] = config.conversation.model_copy(update={"max_rounds": _LOCAL_ROUNDS})
+    if "concurrency" not in config.model_fields_set:
+        # More conversations than slots would push each other's prompts out of the cache.
+        update["concurrency"] = local.slots
     return config.model_copy(update=update)
 
 

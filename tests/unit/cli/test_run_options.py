@@ -203,6 +203,18 @@ def test_a_local_model_needs_no_endpoint(file: Path, monkeypatch: pytest.MonkeyP
         build(file, {"local": True})
 
 
+def test_a_local_model_is_spared_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    config = build(models={"local": True})
+    assert (config.limit, config.concurrency, config.conversation.max_rounds) == (10, 2, 4)
+    assert config.stages["simulator"].max_tokens == 96
+    config = build(models={"local": True}, concurrency=7)
+    assert config.concurrency == 7
+    study = tmp_path / "c.yaml"
+    study.write_text("conversation: {max_rounds: 3}\nlocal: {slots: 4}\n")
+    config = build(study, {"local": True})
+    assert (config.limit, config.concurrency, config.conversation.max_rounds) == (None, 4, 3)
+
+
 # --- the default name ------------------------------------------------------------------------------
 
 
