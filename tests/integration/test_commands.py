@@ -151,8 +151,49 @@ def test_dry_run_shows_plan_and_set_up_and_sends_nothing(tmp_path: Path, capsys:
     assert engine("run", "--dry-run", "--runs-dir", tmp_path) == 0
     shown = out_of(capsys)
     assert "220 conversations: 22 scenarios x 10 profiles" in shown
-    assert shown.count("what the user simulator is told") == 5
+    assert shown.count("what the user simulator is told -") == 5
+    assert shown.count("what the assistant is told -") == 5
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("setup", ["modern", "paper"])
+@pytest.mark.parametrize("opener", ["user", "assistant"])
+def test_dry_run_shows_the_requests_that_a_run_sends(
+    tmp_path: Path, capsys: Capture, language: str, setup: str, opener: str
+) -> None:
+    config = tmp_path / "engine.yaml"
+    config.write_text(
+        f"language: {language}\nlimit: 1\nrehearsal: {{defect_rate: 0.0}}\n"
+        f"conversation: {{setup: {setup}, opener: {opener}}}\n"
+    )
+    command = ("run", config, "--run", "r", "--runs-dir", tmp_path)
+    assert engine(*command, "--dry-run") == 0
+    shown = out_of(capsys)
+    assert not (tmp_path / "r").exists()
+    assert engine(*command) == 0
+    (record,) = records(tmp_path / "r" / "conversations.jsonl")
+    history = record["history"]
+    assert isinstance(history, list)
+    first = 0 if opener == "assistant" else 1
+    greeting = [history[0]["content"]] if opener == "assistant" else []
+    user, assistant = (turn["content"] for turn in history[1 - first :][:2])
+    for side in ("simulator", "assistant"):
+        capsys.readouterr()
+        assert (
+            engine("show", "r", str(record["id"]), "--as-sent", side, "--runs-dir", tmp_path, "--json") == 0
+        )
+        sent = [message["content"] for message in orjson.loads(out_of(capsys))]
+        last = assistant if side == "simulator" else user
+        # Up to what follows the first round; what nobody has said yet is a placeholder.
+        for text in sent[: next(n for n, text in enumerate(sent) if last in text) + 1]:
+            for turn, placeholder in zip(
+                [*greeting, user, assistant],
+                ["(assistant-0)", "(user-1)", "(assistant-1)"][first:],
+                strict=True,
+            ):
+                text = text.replace(turn, placeholder)
+            assert f"]\n{text}\n" in shown or text == "(user-1)"
 
 
 @pytest.mark.asyncio

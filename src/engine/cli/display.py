@@ -21,7 +21,6 @@ from rich.text import Text
 
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
-from engine.journal.inputs import RunInputs
 from engine.runner.run import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
 from engine.schema.conversation import Role
@@ -163,30 +162,6 @@ def print_sample(console: Console, record: ConversationRecord) -> None:
     if len(record.turns) > _SAMPLE_TURNS:
         console.print(f"  ... and {len(record.turns) - _SAMPLE_TURNS} more turns")
     console.print()
-
-
-def print_plan(folder: RunFolder, inputs: RunInputs) -> None:
-    """The plan, and one rendered set-up of each task; nothing is sent."""
-    plan = inputs.plan
-    profiles = sum(1 for _ in plan.profile_ids_used())
-    click.echo(f"run {folder.name} in {folder.path}")
-    click.echo(
-        f"{len(plan)} conversations: {len(plan.scenarios_used())} scenarios x {profiles} profiles, "
-        f"repeat {plan.repeats}, limit {plan.limit or 'none'}"
-    )
-    for stage, settings in inputs.config.stages.items():
-        click.echo(f"{stage}: {settings.model} at {settings.endpoint}, temperature {settings.temperature}")
-    seen: set[str] = set()
-    for job in plan.jobs():
-        if job.task in seen:
-            continue
-        seen.add(job.task)
-        prompts = inputs.prompts(job)
-        click.echo(f"\n--- {job.job_id}: what the user simulator is told " + "-" * 20)
-        click.echo("\n\n".join(prompts.simulator_setup))
-        click.echo(f"--- after each reply: {prompts.end_prompt}")
-        if len(seen) == len(inputs.catalog.tasks):
-            break
 
 
 def _duration(seconds: float) -> str:

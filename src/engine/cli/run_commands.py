@@ -13,7 +13,8 @@ import click
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
-from engine.cli.display import Display, print_plan, print_report
+from engine.cli.display import Display, print_report
+from engine.cli.plan_display import print_plan
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, with_options
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.clock import SystemClock
