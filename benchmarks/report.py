@@ -152,6 +152,7 @@ def plot(results: Mapping[str, Any], path: Path) -> bool:
         [f"{row['label']}, {row['concurrency']:,}" for row in cpu], [row["cpu_us_per_call"] for row in cpu]
     )
     left.set_xscale("log")
+    left.set_xlim(left=10)
     left.set_xlabel("client CPU per call at zero latency, us")
     ideal = [row for row in results.get("ideal", ()) if "steady" in row]
     right.barh(

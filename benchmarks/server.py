@@ -43,7 +43,8 @@ class Behaviour:
 
     A reply takes `latency_s`, times a log-normal factor of median 1 where `sigma` is set, plus
     `s_per_prompt_token` for each prompt token that is not cached. With `slots`, that many requests are
-    served at a time and the rest wait in line. Limits are per minute; `window` is how a minute is counted.
+    served at a time and the rest wait in line. Limits are per minute; `window` is how a minute is counted,
+    and a bucket holds `burst_s` seconds' worth.
     """
 
     latency_s: float = 0.0
@@ -54,6 +55,7 @@ class Behaviour:
     tokens_per_min: int | None = None
     max_in_flight: int | None = None
     window: Literal["bucket", "sliding"] = "bucket"
+    burst_s: float = 60.0
     cache_tokens: int | None = None
     seed: int = 0
 
@@ -75,7 +77,7 @@ class Replica:
         before = getattr(self, "behaviour", None)
         self.behaviour = behaviour
         self._random = random.Random(behaviour.seed)
-        limits = ("requests_per_min", "tokens_per_min", "max_in_flight", "window")
+        limits = ("requests_per_min", "tokens_per_min", "max_in_flight", "window", "burst_s")
         if before is None or any(getattr(before, name) != getattr(behaviour, name) for name in limits):
             self._limits = _limits(behaviour)
         if before is None or before.cache_tokens != behaviour.cache_tokens:
@@ -197,7 +199,11 @@ def _limits(behaviour: Behaviour) -> Limits:
     def allowance(per_min: int | None) -> Allowance | None:
         if per_min is None:
             return None
-        return SlidingWindow(per_min) if behaviour.window == "sliding" else TokenBucket(per_min, burst_s=1.0)
+        return (
+            SlidingWindow(per_min)
+            if behaviour.window == "sliding"
+            else TokenBucket(per_min, burst_s=behaviour.burst_s)
+        )
 
     return Limits(
         requests=allowance(behaviour.requests_per_min),

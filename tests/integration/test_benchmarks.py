@@ -1,11 +1,17 @@
-"""The benchmark runs: its server, the engine and the yardstick hold the same conversations."""
+"""The benchmark can be trusted: its server counts right, and clients hold the same conversations."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from benchmarks import contenders, processes
+from benchmarks.canned import ASSISTANT, SIMULATOR
+from benchmarks.prefix_cache import PrefixCache
+from benchmarks.server_limits import SlidingWindow, TokenBucket
 
 CONVERSATIONS = 6
 
@@ -24,3 +30,54 @@ def test_engine_and_script_make_the_same_calls(tmp_path: Path, monkeypatch: pyte
             calls[contender.name] = figures["calls"]
     assert calls["engine"] == calls["script"]
     assert 7 * CONVERSATIONS <= calls["engine"] <= 9 * CONVERSATIONS
+
+
+def test_server_refuses_over_the_limit_and_follows_a_changed_one() -> None:
+    with processes.running_server(requests_per_min=2, window="sliding") as server:
+        statuses = [_post(server.base_urls[0])[0] for _ in range(3)]
+        assert statuses == [200, 200, 429]
+        _, headers = _post(server.base_urls[0])
+        assert 1 <= int(headers["retry-after"]) <= 60
+        assert headers["x-ratelimit-limit-requests"] == "2"
+        assert headers["x-ratelimit-remaining-requests"] == "0"
+        server.control(requests_per_min=None)
+        assert _post(server.base_urls[0])[0] == 200
+        stats = server.stats()
+    assert (stats["replies"], stats["refused"], stats["refused_for"]) == (3, 2, {"requests": 2})
+
+
+def _post(base_url: str) -> tuple[int, dict[str, str]]:
+    body = json.dumps({"model": ASSISTANT, "messages": [{"role": "user", "content": "Hello"}]}).encode()
+    try:
+        with urlopen(Request(f"{base_url}/chat/completions", data=body), timeout=10) as response:
+            assert json.load(response)["choices"][0]["message"]["content"]
+            return response.status, dict(response.headers)
+    except HTTPError as error:
+        with error:
+            return error.code, dict(error.headers)
+
+
+@pytest.mark.parametrize("allowance", [SlidingWindow(60), TokenBucket(60, burst_s=60.0)])
+def test_an_allowance_lets_its_amount_through_and_says_when_more_fits(
+    allowance: SlidingWindow | TokenBucket,
+) -> None:
+    for _ in range(60):
+        assert allowance.wait_s(0.0, 1) == 0
+        allowance.take(0.0, 1)
+    wait_s = allowance.wait_s(0.0, 1)
+    assert wait_s > 0
+    assert allowance.wait_s(wait_s + 1e-6, 1) == 0
+
+
+def test_prefix_cache_counts_the_longest_prefix_that_is_held() -> None:
+    cache = PrefixCache(10_000)
+    messages = [{"role": "system", "content": "s" * 400}, {"role": "user", "content": "u" * 400}]
+    first, cached = cache.look_up(_request(messages))
+    assert cached == 0
+    longer, cached = cache.look_up(_request([*messages, {"role": "assistant", "content": "a" * 400}]))
+    assert cached == first < longer
+    assert cache.look_up(_request([{"role": "system", "content": "t" * 400}, *messages[1:]]))[1] == 0
+
+
+def _request(messages: list[dict[str, str]]) -> bytes:
+    return json.dumps({"model": SIMULATOR, "messages": messages}).encode()
