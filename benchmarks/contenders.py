@@ -124,6 +124,8 @@ def run_contender(
     return {
         **figures,
         "calls": calls,
+        # Requests that were refused, or whose client had gone: 0 where nothing went wrong.
+        "unanswered": stats["requests"] - calls,
         "cpu_us_per_call": figures["cpu_s"] / calls * 1e6,
         "calls_per_s": calls / figures["wall_s"],
         "server_us_per_call": (stats["server_cpu_s"] - before) / calls * 1e6,

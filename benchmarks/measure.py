@@ -42,7 +42,7 @@ class IdealSetting(NamedTuple):
 
 def measure_cpu(settings: Sequence[CpuSetting], absent: Mapping[str, str], say: Say) -> list[Row]:
     """CPU per call and calls a second at zero latency."""
-    kept = ("cpu_us_per_call", "calls_per_s", "server_us_per_call", "peak_mb", "calls")
+    kept = ("cpu_us_per_call", "calls_per_s", "server_us_per_call", "peak_mb", "calls", "unanswered")
     return [
         row
         for setting in settings
@@ -68,6 +68,7 @@ def measure_ideal(settings: Sequence[IdealSetting], absent: Mapping[str, str], s
             "latency_s": setting.latency_s,
         }
         kept = ("steady", "start", "tail", "overall", "cpu_us_per_call", "work_peak_mb", "peak_mb")
+        kept += ("calls", "unanswered")
         rows += _repeated(
             setting.names, absent, setting.repeats, kept, fields, latency_s=setting.latency_s, say=say
         )
