@@ -103,7 +103,8 @@ def print_report(
             json.dumps({"run": folder.name, "folder": str(folder.path), "stopped_by": stopped, **summary})
         )
         return
-    console = Console(highlight=False, soft_wrap=True)
+    # No markup: a server's words may hold brackets of their own.
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     is_complete = counts.conversations >= counts.planned
     if counts.sample is not None and result.ended:
         print_sample(console, counts.sample)
@@ -120,6 +121,12 @@ def print_report(
             f"run {folder.name}: {counts.conversations} of {counts.planned} conversations, "
             f"{done} of them now, in {_duration(result.duration_s)}"
         )
+    if counts.served_model_changed:
+        served = "; ".join(
+            f"{side}: " + ", ".join(f"{name} ({count} conversations)" for name, count in names.items())
+            for side, names in counts.served_models.items()
+        )
+        console.print(f"the served model changed: {served}", style="bold")
     if failed := counts.end_reasons["failed"]:
         console.print(
             f"{failed} conversations failed; the last failure of this session: {last_failure or '-'}"
