@@ -67,8 +67,10 @@ def measure_ideal(settings: Sequence[IdealSetting], absent: Mapping[str, str], s
             "conversations": setting.concurrency * setting.waves,
             "latency_s": setting.latency_s,
         }
-        kept = ("steady", "start", "tail", "overall", "cpu_us_per_call", "work_peak_mb", "peak_mb")
-        kept += ("calls", "unanswered")
+        kept = (
+            *("steady", "start", "tail", "overall", "cpu_us_per_call", "work_peak_mb", "peak_mb"),
+            *("calls", "unanswered"),
+        )
         rows += _repeated(
             setting.names, absent, setting.repeats, kept, fields, latency_s=setting.latency_s, say=say
         )
