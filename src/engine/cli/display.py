@@ -79,7 +79,7 @@ class Display:
             parts.append(f"{failed} failed")
         ended = sum(progress.ended.values())
         if ended and progress.planned > progress.done:
-            parts.append(f"ETA {_duration((progress.planned - progress.done) * elapsed / ended)}")
+            parts.append(f"ETA {describe_duration((progress.planned - progress.done) * elapsed / ended)}")
         if progress.live is not None and progress.live.is_paused:
             parts.append("paused")
         if progress.drain is not None and progress.drain.is_requested:
@@ -119,7 +119,7 @@ def print_report(
         done = sum(result.ended.values())
         console.print(
             f"run {folder.name}: {counts.conversations} of {counts.planned} conversations, "
-            f"{done} of them now, in {_duration(result.duration_s)}"
+            f"{done} of them now, in {describe_duration(result.duration_s)}"
         )
     if counts.served_model_changed:
         served = "; ".join(
@@ -171,7 +171,8 @@ def print_sample(console: Console, record: ConversationRecord) -> None:
     console.print()
 
 
-def _duration(seconds: float) -> str:
+def describe_duration(seconds: float) -> str:
+    """A time in words for a person."""
     if not math.isfinite(seconds):
         return "?"
     if seconds < 100:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from engine.cli.display import shape_table
 from engine.cli.shared_options import json_option, run_argument, runs_dir_option
+from engine.cli.watch import watch
 from engine.dataset.build import in_flight_at_kills, stream_outcomes, write_dataset
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
@@ -44,8 +45,14 @@ def opened(runs_dir: Path, run_name: str) -> Iterator[tuple[RunFolder, Reader, R
 @run_argument
 @runs_dir_option
 @json_option
-def status(run_name: str, runs_dir: Path, as_json: bool) -> int:
+@click.option("--watch", "is_watching", is_flag=True, help="Look again and again until the run ends.")
+@click.option(
+    "--every", type=click.FloatRange(0.1, 3600), metavar="S", help="Seconds between looks.  [default: 3]"
+)
+def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, every: float | None) -> int:
     """How far RUN is, and what a resume will still cost."""
+    if is_watching:
+        return watch(existing_folder(runs_dir, run_name), every_s=every, as_json=as_json)
     with opened(runs_dir, run_name) as (folder, reader, inputs):
         facts = run_status(folder, reader, inputs)
     if as_json:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 
@@ -45,6 +47,33 @@ class Session:
     ended_as: str | None
     concurrency: int
     settings: str
+
+
+class CallFacts(NamedTuple):
+    """A call row without its reply; `note` says what went wrong where there was none."""
+
+    seq: int
+    item: str
+    step: str
+    kind: str
+    endpoint: str
+    sent_at: float
+    latency_s: float
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    note: bytes | None
+
+
+class OutcomeFacts(NamedTuple):
+    """An outcome row without its calls."""
+
+    seq: int
+    item: str
+    result: str
+    note: str
+    as_of: int
+    ended_at: float
 
 
 class Reader:
@@ -190,6 +219,40 @@ class Reader:
                 sends.append((float(sent_at), str(endpoint), int(tokens)))  # type: ignore[arg-type, call-overload]
         return sends
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Every read within the block sees the journal as it was at the first one."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def call_facts_from(self, stage: str, seq: int) -> Iterator[CallFacts]:
+        """The call rows of a stage from `seq` on, streaming; not checked against their checksums."""
+        sql = f"SELECT {_CALL_FACTS} FROM calls WHERE seq>=? AND stage=? ORDER BY seq"  # noqa: S608
+        return (CallFacts(*row) for row in self._rows(sql, (seq, stage)))  # type: ignore[arg-type]
+
+    def call_facts_before(self, stage: str, seq: int, rows: int) -> Iterator[CallFacts]:
+        """Those among the `rows` numbers before `seq`, backwards."""
+        sql = f"SELECT {_CALL_FACTS} FROM calls WHERE seq<? AND seq>=? AND stage=? ORDER BY seq DESC"  # noqa: S608
+        return (CallFacts(*row) for row in self._rows(sql, (seq, seq - rows, stage)))  # type: ignore[arg-type]
+
+    def outcome_facts_from(self, stage: str, seq: int) -> Iterator[OutcomeFacts]:
+        """The outcome rows of a stage from `seq` on, streaming; unchecked."""
+        sql = f"SELECT {_OUTCOME_FACTS} FROM outcomes WHERE seq>=? AND stage=? ORDER BY seq"  # noqa: S608
+        return (OutcomeFacts(*row) for row in self._rows(sql, (seq, stage)))  # type: ignore[arg-type]
+
+    def newest_outcome_facts(self, stage: str) -> Iterator[OutcomeFacts]:
+        """The outcome rows of a stage, backwards from the newest, streaming; unchecked."""
+        sql = f"SELECT {_OUTCOME_FACTS} FROM outcomes WHERE stage=? ORDER BY seq DESC"  # noqa: S608
+        return (OutcomeFacts(*row) for row in self._rows(sql, (stage,)))  # type: ignore[arg-type]
+
+    def result_before(self, stage: str, item: str, seq: int) -> str | None:
+        """How an item ended before outcome row `seq`; None where it had not."""
+        sql = "SELECT result FROM outcomes WHERE stage=? AND item=? AND seq<? ORDER BY seq DESC LIMIT 1"
+        return next((str(row[0]) for row in self._rows(sql, (stage, item, seq))), None)
+
     def last(self) -> tuple[int, int, int]:
         """(last call seq, last outcome seq, low-water mark); zeros for an empty journal."""
         call = next(iter(self._rows("SELECT coalesce(max(seq),0) FROM calls")))[0]
@@ -233,6 +296,11 @@ class Reader:
             raise damaged(self.path, error) from error
 
 
+_CALL_FACTS = (
+    "seq, item, step, kind, endpoint, sent_at, latency_s, prompt_tokens, completion_tokens, cached_tokens,"
+    " CASE kind WHEN 'reply' THEN NULL ELSE substr(reply, 1, 500) END"
+)
+_OUTCOME_FACTS = "seq, item, result, note, as_of, ended_at"
 _READ_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
