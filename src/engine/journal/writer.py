@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from engine.schema.call import CallRecord, OutcomeRecord
 # A multi-row INSERT holds the GIL less than executemany; few sizes keep the statement cache hot.
 _CHUNKS = (64, 16, 4, 1)
 _STOP = None
+# Far below a model's reply time, and some ten times what a commit costs here.
+_GATHER_S = 0.002
 
 
 class Statement(NamedTuple):
@@ -75,8 +78,12 @@ class Writer:
 
     def _write_until_stopped(self) -> None:
         stopping = False
+        batch: list[_Entry] = []
         while not stopping:
-            batch: list[_Entry] = []
+            if len(batch) > 1:
+                # Rows come fast: a moment's gathering makes fewer, larger commits. A lone row never waits.
+                time.sleep(_GATHER_S)
+            batch = []
             entry = self._queue.get()
             while True:
                 if entry is None:
