@@ -1,0 +1,518 @@
+"""What goes wrong is said in a paragraph, with the right exit code, and costs nothing.
+
+The messages and codes are those of docs/bad-input.md: each row there has its case here, and each case its
+row. After each case the cause is mended, and the run ends in the same bytes as one that was never disturbed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+import orjson
+import pytest
+import yaml
+from anyio.from_thread import start_blocking_portal
+from tests.doubles.command_line import engine, records
+
+from engine.journal.journal import JOURNAL_NAME
+from engine.journal.run_lock import LOCK_NAME
+from engine.rehearsal.replies import Reply
+from engine.rehearsal.server import RehearsalServer, serve
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "bad-input.md"
+PLANNED = 4
+POOL = b"\n".join((ROOT / "profiles" / "pool.en.jsonl").read_bytes().splitlines()[:2]) + b"\n"
+
+
+class Row(NamedTuple):
+    """A line of the page: the parts of the message in their order, and the exit code."""
+
+    parts: list[str]
+    code: int
+
+
+def rows() -> dict[str, Row]:
+    found = re.findall(r"^\| ([^|]+) \| `([^`]+)` \| (\d+) \|$", PAGE.read_text("utf-8"), re.M)
+    return {did: Row([part.strip() for part in text.split("...")], int(code)) for did, text, code in found}
+
+
+Trouble = Callable[[dict[str, object]], Reply | None]
+
+
+@dataclass
+class World:
+    """A study of four conversations, a healthy server, and whatever a case does to them."""
+
+    folder: Path
+    server: RehearsalServer
+    trouble: list[Trouble] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "engine.yaml"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    @property
+    def profiles(self) -> Path:
+        return self.folder / "profiles.jsonl"
+
+    def mend(self) -> None:
+        """Everything as it should be."""
+        self.trouble.clear()
+        shutil.rmtree(self.folder / "templates", ignore_errors=True)
+        shutil.copytree(ROOT / "templates", self.folder / "templates")
+        self.profiles.write_bytes(POOL)
+        self.configure()
+
+    def configure(self, **changes: object) -> None:
+        model = {"endpoint": "default", "temperature": 0.5}
+        stages = {"simulator": {**model, "model": "s"}, "assistant": {**model, "model": "a"}}
+        config: dict[str, object] = {
+            "tasks": ["travel"], "limit": PLANNED, "profiles": "profiles.jsonl", "concurrency": 2,
+            "retry_attempts": 2, "conversation": {"max_rounds": 2},
+            "endpoints": {"default": {"base_url": self.server.base_url}}, "stages": stages,
+        }  # fmt: skip
+        for path, value in changes.items():
+            section = config
+            *above, name = path.split("__")
+            for key in above:
+                section = section[key]  # type: ignore[assignment]
+            section[name] = value
+        self.config.write_text(yaml.safe_dump(config))
+
+    def run(self, *options: str | Path) -> int:
+        return engine("run", self.config, "--run", "r", "--runs-dir", self.runs, *options)
+
+    def resume(self, *options: str | Path) -> int:
+        return engine("resume", "r", "--runs-dir", self.runs, *options)
+
+    def begin(self) -> None:
+        """A run of which a part is done."""
+        assert self.run("--limit", "2") == 0
+
+    def dataset(self) -> bytes:
+        return (self.runs / "r" / "conversations.jsonl").read_bytes()
+
+
+@contextmanager
+def world_in(folder: Path) -> Iterator[World]:
+    troubles: list[Trouble] = []
+
+    def reply(request: dict[str, object], raw: bytes) -> Reply | None:
+        return troubles[0](request) if troubles else None
+
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve(replier=reply)) as server:
+        world = World(folder, server, troubles)
+        world.mend()
+        yield world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with world_in(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    with world_in(tmp_path_factory.mktemp("undisturbed")) as world:
+        assert world.run() == 0
+        return world.dataset()
+
+
+# --- the cases -----------------------------------------------------------------------------------------
+
+Case = Callable[[World], int | tuple[int, ...]]
+CASES: dict[str, Case] = {}
+MARKED: dict[str, Case] = {}
+
+
+def case(did: str, cases: dict[str, Case] = CASES) -> Callable[[Case], Case]:
+    def add(act: Case) -> Case:
+        assert did not in cases
+        cases[did] = act
+        return act
+
+    return add
+
+
+def with_text(did: str, text: str) -> None:
+    """A case of a configuration that says `text`."""
+
+    def act(world: World) -> int:
+        world.config.write_text(text)
+        return world.run()
+
+    case(did)(act)
+
+
+def with_settings(did: str, **changes: object) -> None:
+    def act(world: World) -> int:
+        world.configure(**changes)
+        return world.run()
+
+    case(did)(act)
+
+
+def with_options(did: str, *options: str) -> None:
+    case(did)(lambda world: world.run(*options))
+
+
+def with_profiles(did: str, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    def act(world: World) -> int:
+        world.profiles.write_bytes(b"".join(change(POOL.splitlines(keepends=True))))
+        return world.run()
+
+    case(did)(act)
+
+
+def with_template(did: str, line: str) -> None:
+    def act(world: World) -> int:
+        path = world.folder / "templates" / "travel" / "description.en.jinja"
+        first, rest = path.read_text().split("\n", 1)
+        path.write_text(f"{first}\n{line}\n{rest}")
+        return world.run()
+
+    case(did)(act)
+
+
+def with_jobs(did: str, line: str) -> None:
+    def act(world: World) -> int:
+        jobs = world.folder / "jobs.jsonl"
+        jobs.write_text(line)
+        return world.run("--jobs", jobs)
+
+    case(did)(act)
+
+
+def with_other_content(
+    did: str, change: Callable[[World], None], edit: tuple[str, str] | None = None
+) -> None:
+    """A run that has begun, then `change`; for `resume`, `edit` does the same to its run.yaml."""
+
+    def act(world: World) -> tuple[int, ...]:
+        world.begin()
+        asked = world.server.stats.requests
+        change(world)
+        codes = [world.run()]
+        if edit is not None:
+            settings = world.runs / "r" / "run.yaml"
+            text = settings.read_text()
+            assert edit[0] in text
+            settings.write_text(text.replace(*edit, 1))
+        codes.append(world.resume())
+        assert world.server.stats.requests == asked, "something was sent"
+        return tuple(codes)
+
+    case(did)(act)
+
+
+def with_trouble(did: str, trouble: Trouble, begin: bool = True) -> None:
+    """A server that fails each request from the 8th on, then `resume` while it still does."""
+
+    def act(world: World) -> int:
+        asked = 0
+
+        def late(request: dict[str, object]) -> Reply | None:
+            nonlocal asked
+            asked += 1
+            return trouble(request) if asked > (7 if begin else 0) else None
+
+        world.trouble.append(late)
+        return world.run()
+
+    case(did)(act)
+
+
+def error(status: int, message: str, code: str | None = None) -> Trouble:
+    body = orjson.dumps({"error": {"message": message, "code": code}})
+    return lambda request: Reply(status, body)
+
+
+def page(status: int, title: str) -> Trouble:
+    body = f"<!doctype html><html><head><title>{title}</title></head><body>{title}</body></html>"
+    return lambda request: Reply(status, body.encode(), (("content-type", "text/html"),))
+
+
+def completion(request: dict[str, object], text: str, **more: object) -> Reply:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 10, "completion_tokens": 5}
+    return Reply(200, orjson.dumps({"model": request["model"], "choices": [choice], "usage": usage} | more))
+
+
+def last_message(request: dict[str, object]) -> str:
+    messages = request["messages"]
+    assert isinstance(messages, list)
+    return str(messages[-1]["content"])
+
+
+@case("a configuration file that is not there")
+def _no_configuration(world: World) -> int:
+    world.config.unlink()
+    return world.run()
+
+
+with_text("broken YAML", "seed: 1\nlimit: 4\n  tasks: [travel\n")
+with_text("a misspelt key", "seed: 1\nconcurency: 3\n")
+with_text("a value of the wrong kind", "seed: 1\nlimit: many\n")
+with_text("an unknown preset", "presets: {cheap: {model: m}}\nstages: {simulator: {preset: cheep}}\n")
+with_settings("an unknown endpoint", stages__assistant={"endpoint": "lob", "model": "a"})
+with_settings("no model named", stages={"simulator": {"model": "s"}})
+with_settings("a key's variable that is not set", endpoints__default__key_env="NO_SUCH_KEY")
+with_settings("an unknown task", tasks=["travle"])
+with_template("a template with an undefined variable", "Go in {{ sesaon }}.")
+with_template("a template that breaks Jinja's syntax", "Go in {% if %}.")
+with_profiles("an empty profile file", lambda lines: [])
+with_profiles("a profile line that is not JSON", lambda lines: [lines[0], b'{"id": "p002",,\n'])
+with_profiles(
+    "a profile without an aspect",
+    lambda lines: [lines[0], re.sub(rb'"travel_habits": ?"[^"]*", ?', b"", lines[1])],
+)
+with_profiles("two profiles with one id", lambda lines: [lines[0], lines[1].replace(b'"p002"', b'"p001"')])
+with_options("a profile file that is not there", "--profiles", "nowhere.jsonl")
+with_jobs("a job list with a wrong line", '{"profile": "p001", "task": "travel"}\n')
+with_jobs(
+    "a job whose profile is not in the pool", '{"profile": "nobody", "task": "travel", "scenario": 11}\n'
+)
+with_options("an unknown option", "--concurency", "3")
+with_options("an option's value that cannot be", "--limit", "0")
+with_options("an unknown language", "--language", "de")
+case("a name that cannot name a run")(
+    lambda world: engine("run", world.config, "--run", "../r", "--runs-dir", world.runs)
+)
+
+
+@case("an unknown run")
+def _unknown_run(world: World) -> tuple[int, ...]:
+    world.begin()
+    commands = [["status"], ["resume"], ["export"], ["verify"], ["show"]]
+    ids = {"show": ["travel-11-p001-0"]}
+    return tuple(
+        engine(*command, "nope", *ids.get(command[0], []), "--runs-dir", world.runs) for command in commands
+    )
+
+
+@case("an unknown conversation")
+def _unknown_conversation(world: World) -> int:
+    world.begin()
+    return engine("show", "r", "travel-11-nobody-0", "--runs-dir", world.runs)
+
+
+@case("nothing to resume")
+def _nothing_to_resume(world: World) -> int:
+    assert world.run() == 0
+    return engine("resume", "--runs-dir", world.runs)
+
+
+@case("a folder that cannot be written")
+def _unwritable(world: World) -> tuple[int, ...]:
+    (world.folder / "file").write_text("")
+    codes = [engine("run", world.config, "--run", "r", "--runs-dir", world.folder / "file")]
+    if os.geteuid() != 0:  # whom no mode keeps out
+        world.runs.mkdir(mode=0o500)
+        codes.append(world.run())
+        world.runs.chmod(0o700)
+    return tuple(codes)
+
+
+@case("a run that another process works on")
+def _locked(world: World) -> tuple[int, ...]:
+    world.begin()
+    asked = world.server.stats.requests
+    with (world.runs / "r" / LOCK_NAME).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        codes = world.run(), world.resume()
+    assert world.server.stats.requests == asked
+    return codes
+
+
+def edit_template(world: World) -> None:
+    path = world.folder / "templates" / "travel" / "description.en.jinja"
+    path.write_text(path.read_text().replace("{{", "soon {{", 1))
+
+
+def edit_profile(world: World) -> None:
+    world.profiles.write_bytes(re.sub(rb'"age": ?"\d+"', b'"age": "99"', POOL, count=1))
+
+
+with_other_content(
+    "another model", lambda world: world.configure(stages__assistant__model="b"), ("model: a\n", "model: b\n")
+)
+with_other_content(
+    "another temperature", lambda world: world.configure(stages__simulator__temperature=0.9),
+    ("temperature: 0.5", "temperature: 0.9"),
+)  # fmt: skip
+with_other_content("another seed", lambda world: world.configure(seed=7), ("seed: 0", "seed: 7"))
+with_other_content(
+    "another way to hold conversations", lambda world: world.configure(conversation={"max_rounds": 3}),
+    ("max_rounds: 2", "max_rounds: 3"),
+)  # fmt: skip
+with_other_content("an edited template", edit_template)
+with_other_content("an edited profile", edit_profile)
+
+
+@case("no server there")
+def _no_server(world: World) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    world.configure(unreachable_after_s=0.0)
+    return world.run("--base-url", f"http://127.0.0.1:{port}/v1")
+
+
+with_trouble("a refused key (401)", error(401, "Incorrect API key provided."))
+with_trouble("an unknown model (404)", error(404, "The model `s` does not exist", "model_not_found"))
+with_trouble("a base URL that leads to a page (404)", page(404, "Not Found"), begin=False)
+with_trouble("a base URL that takes no POST (405)", page(405, "Method Not Allowed"), begin=False)
+with_trouble("a base URL that answers with a page (200)", page(200, "Welcome"), begin=False)
+with_trouble(
+    "a server that speaks another format",
+    lambda request: Reply(200, b'{"type": "message", "content": [{"type": "text", "text": "Hello!"}]}'),
+    begin=False,
+)
+with_trouble("a server that answers in plain text", lambda request: Reply(200, b"Hello there!"), begin=False)
+with_trouble("a used-up quota", error(429, "You exceeded your current quota.", "insufficient_quota"))
+
+
+@case("a full disk")
+def _full_disk(world: World) -> int:
+    def fill(connection: apsw.Connection) -> None:
+        # What SQLite says when the disk is full, said at a size of its own.
+        connection.execute("PRAGMA max_page_count=9")
+
+    apsw.connection_hooks.append(fill)
+    try:
+        return world.run()
+    finally:
+        apsw.connection_hooks.remove(fill)
+
+
+@case("reasoning inside the reply", MARKED)
+def _reasoning(world: World) -> int:
+    world.trouble.append(
+        lambda request: completion(
+            request,
+            f"<think>secret {len(last_message(request))}</think>\n\nI say {len(last_message(request))}.",
+        )
+    )
+    code = world.run()
+    first, *_ = found = records(world.runs / "r" / "conversations.jsonl")
+    assert all(record["reasoning"] == {"simulator": 2, "assistant": 2} for record in found)
+    assert b"secret" not in world.dataset()
+    assert re.search(rb'"content":"I say \d+\."', world.dataset())
+    shown = ("show", "r", str(first["id"]), "--runs-dir", world.runs)
+    assert engine(*shown, "--raw") == 0
+    assert engine(*shown, "--as-sent", "simulator") == 0
+    return code
+
+
+@case("another served model in mid-run", MARKED)
+def _served_model(world: World) -> int:
+    day = 1
+
+    def reply(request: dict[str, object]) -> Reply:
+        text = f"On day {day} I say {len(last_message(request))}."
+        return completion(request, text, model=f"{request['model']}-day-{day}")
+
+    world.trouble.append(reply)
+    world.begin()
+    day = 2
+    code = world.run()
+    events = [orjson.loads(line) for line in (world.runs / "r" / "events.jsonl").read_bytes().splitlines()]
+    changes = [
+        (event["side"], event["before"], event["now"])
+        for event in events
+        if event["event"] == "model.changed"
+    ]
+    assert sorted(changes) == [("assistant", "a-day-1", "a-day-2"), ("simulator", "s-day-1", "s-day-2")]
+    summary = orjson.loads((world.runs / "r" / "summary.json").read_bytes())
+    assert summary["served_model_changed"] is True
+    assert summary["served_models"]["assistant"] == {"a-day-1": 2, "a-day-2": 2}
+    return code
+
+
+@case("a full context", MARKED)
+def _full_context(world: World) -> int:
+    full = error(400, "This model's maximum context length is 4096 tokens.", "context_length_exceeded")
+    world.configure(conversation={"max_rounds": 9})
+    # What a context of some thousand characters does: the simulator's requests reach it first.
+    world.trouble.append(lambda request: full(request) if len(str(request["messages"])) > 8_000 else None)
+    code = world.run()
+    found = records(world.runs / "r" / "conversations.jsonl")
+    cut = [record for record in found if record["end_reason"] == "context_full"]
+    assert cut
+    assert all(record["rounds"] for record in cut)
+    assert any(record["kept"] for record in cut), [record["dropped_because"] for record in cut]
+    return code
+
+
+# --- the tests -----------------------------------------------------------------------------------------
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    return " ".join((captured.out + captured.err).split())
+
+
+def assert_says(output: str, row: Row) -> None:
+    at = 0
+    for part in row.parts:
+        found = output.find(part, at)
+        assert found >= 0, f"{part!r} is not (in this order) in: {output}"
+        at = found + len(part)
+    assert "Traceback" not in output
+    assert "bug" not in output
+
+
+def test_page_and_cases_are_the_same() -> None:
+    assert set(rows()) == set(CASES) | set(MARKED)
+    assert not set(CASES) & set(MARKED)
+
+
+@pytest.mark.parametrize("did", CASES)
+def test_what_goes_wrong_is_said_and_costs_nothing(
+    world: World, undisturbed: bytes, capsys: pytest.CaptureFixture[str], did: str
+) -> None:
+    row = rows()[did]
+    codes = CASES[did](world)
+    output = said(capsys)
+    assert ({codes} if isinstance(codes, int) else set(codes)) == {row.code}, output
+    assert_says(output, row)
+    world.mend()
+    has_begun = (world.runs / "r" / JOURNAL_NAME).is_file()
+    asked = world.server.stats.requests
+    assert world.run() in (0, 3)
+    assert world.resume("--retry-failed") == 0
+    assert world.dataset() == undisturbed
+    if not has_begun:
+        assert world.server.stats.requests - asked == sum(
+            step_count(record) for record in records(world.runs / "r" / "conversations.jsonl")
+        )
+
+
+def step_count(record: dict[str, object]) -> int:
+    history = record["history"]
+    assert isinstance(history, list)
+    return len(history) + (record["end_reason"] == "goodbye")
+
+
+@pytest.mark.parametrize("did", MARKED)
+def test_what_is_no_error_is_marked(world: World, capsys: pytest.CaptureFixture[str], did: str) -> None:
+    row = rows()[did]
+    assert MARKED[did](world) == row.code
+    assert_says(said(capsys), row)
+    assert engine("verify", "r", "--runs-dir", world.runs) == 0
