@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from engine.dialogue.ending import EndCheck
+from engine.dialogue.ending import end_check
 from engine.schema.conversation import DebriefAnswer, EndReason, Role, Turn
 from engine.schema.scenario import Prompts
 
@@ -76,7 +76,7 @@ class Dialogue:
     def __init__(self, prompts: Prompts, rules: DialogueRules) -> None:
         self._prompts = prompts
         self._rules = rules
-        self._check = EndCheck(
+        self._check = end_check(
             end_prompt=prompts.end_prompt, end_phrase=prompts.end_phrase, strict=rules.strict_end
         )
         self._state = _State.GREETING if rules.opener == "assistant" else _State.USER_TURN

@@ -8,6 +8,7 @@ Paper: the phrase's parts stand anywhere in the reply, any case, as in the autho
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # A word is a run of letters or digits; Chinese has no spaces, so each of its characters is one.
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
@@ -73,6 +74,12 @@ class EndCheck:
 
     def __repr__(self) -> str:
         return f"EndCheck({'strict' if self._strict else 'paper'}, {' '.join(self._phrase)!r})"
+
+
+@lru_cache(maxsize=256)
+def end_check(*, end_prompt: str, end_phrase: str, strict: bool) -> EndCheck:
+    """The check for these texts, made once: most conversations share their end prompt."""
+    return EndCheck(end_prompt=end_prompt, end_phrase=end_phrase, strict=strict)
 
 
 def words(text: str) -> list[str]:
