@@ -207,6 +207,8 @@ class RunConfig(Settings):
     retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
     unreachable_after_s: Annotated[float, Field(ge=0)] = 900.0
     drain_s: Annotated[float, Field(ge=0)] = 60.0
+    # A command and its arguments, run without a shell when a session has ended.
+    on_end: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _stages_name_known_endpoints(self) -> RunConfig:
