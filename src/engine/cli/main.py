@@ -8,11 +8,11 @@ import traceback
 import click
 
 from engine.cli.adjust_command import adjust_command
+from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.init_command import init
 from engine.cli.read_commands import export, runs, show, status, verify
 from engine.cli.rehearse_command import rehearse
 from engine.cli.run_commands import resume, run
-from engine.errors import EngineError
 from engine.logs import SECRETS
 from engine.version import __version__
 
@@ -64,15 +64,4 @@ def report(error: BaseException) -> int:
     text = "".join(traceback.format_exception(error))
     click.echo(SECRETS.hide(text), err=True)
     click.echo("engine: this is a bug; what was acknowledged is safe, and `engine resume` goes on.", err=True)
-    return 70
-
-
-def find_engine_error(error: BaseException) -> EngineError | None:
-    """The engine's own error inside `error`, which task groups may have wrapped."""
-    if isinstance(error, EngineError):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        found = [find_engine_error(inner) for inner in error.exceptions]
-        # A bug beside an expected error is still a bug.
-        return None if None in found else found[0]
-    return None
+    return BUG

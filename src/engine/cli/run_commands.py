@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import click
+import orjson
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_report
+from engine.cli.exit_codes import exit_code, find_engine_error
 from engine.cli.plan_display import print_plan
-from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, with_options
-from engine.cli.shared_options import json_option, runs_dir_option
+from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, split_command, with_options
+from engine.cli.shared_options import disk_option, json_option, on_end_option, runs_dir_option
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
 from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
 from engine.dataset.build import write_dataset, write_summary
-from engine.errors import BadInput, EngineError
+from engine.errors import BadInput, EngineError, RunLocked
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
 from engine.local.server import serve_local
 from engine.local.weights import ensure_weights
-from engine.logs import EventLog
+from engine.logs import SECRETS, EventLog
 from engine.rehearsal.server import serve
 from engine.rehearsal.settings import Fixed, RehearsalSettings
+from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.prepare import prepare
 from engine.runner.run import RunProgress, RunResult, work_on_run
 from engine.runner.run_folder import (
@@ -61,6 +66,8 @@ from engine.schema.conversation import STAGE, EndReason
 @click.option("--transport", metavar="T", help="pyreqwest or httpx.")
 @click.option("--paper", is_flag=True, help="Drop nothing: every rule only flags, as in the paper's raw set.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
+@on_end_option
+@disk_option
 @runs_dir_option
 @json_option
 def run(
@@ -75,6 +82,8 @@ def run(
     local_model: Path | None,
     paper: bool,
     dry_run: bool,
+    on_end: str | None,
+    guards_disk: bool,
     as_json: bool,
     **options: object,
 ) -> int:
@@ -85,7 +94,7 @@ def run(
     """
     config, config_dir = build_config(
         config_file,
-        options,
+        {**options, "on_end": split_command(on_end)},
         ModelOptions(base_url, simulator, assistant, key_env, local, local_model),
     )
     if paper:
@@ -98,7 +107,7 @@ def run(
     if dry_run:
         print_plan(folder, inputs)
         return 0
-    return carry_out(folder, inputs, config_dir, as_json=as_json)
+    return carry_out(folder, inputs, config_dir, as_json=as_json, guards_disk=guards_disk)
 
 
 @click.command()
@@ -108,6 +117,8 @@ def run(
 @click.option("--base-url", metavar="URL", help="Where the endpoint is now.")
 @click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--retry-failed", is_flag=True, help="Take failed conversations up again.")
+@on_end_option
+@disk_option
 @runs_dir_option
 @json_option
 def resume(
@@ -116,12 +127,15 @@ def resume(
     base_url: str | None,
     key_env: str | None,
     retry_failed: bool,
+    on_end: str | None,
+    guards_disk: bool,
     as_json: bool,
     **options: object,
 ) -> int:
     """Go on with RUN where it stopped; by default with the latest unfinished run."""
     folder = latest_unfinished(runs_dir) if run_name is None else existing_folder(runs_dir, run_name)
     config, config_dir = folder.read_settings()
+    options["on_end"] = split_command(on_end)
     config = with_options(config, options, ModelOptions(base_url, key_env=key_env))
     inputs = prepare(config, config_dir=config_dir)
     reader = Reader(folder.journal)
@@ -130,7 +144,9 @@ def resume(
         inputs = replace(inputs, plan=stored_plan(reader) or inputs.plan)
     finally:
         reader.close()
-    return carry_out(folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed)
+    return carry_out(
+        folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed, guards_disk=guards_disk
+    )
 
 
 def latest_unfinished(runs_dir: Path) -> RunFolder:
@@ -155,12 +171,47 @@ def carry_out(
     *,
     as_json: bool = False,
     retry_failed: bool = False,
+    guards_disk: bool = True,
 ) -> int:
-    """Work on the run, build its dataset, report; the exit code."""
+    """Work on the run, build its dataset, report, tell the user's command; the exit code."""
+    try:
+        end, stopped_by, report = _carry_out(
+            folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed, guards_disk=guards_disk
+        )
+    except BaseException as error:
+        # Another process's run is that one's to tell of.
+        if not isinstance(find_engine_error(error), RunLocked):
+            _tell(inputs.config, SessionEnd(folder.name, folder.path, "failed", exit_code(error), 0))
+        raise
+    _tell(inputs.config, end)
+    report()
+    if isinstance(stopped_by, EngineError):
+        raise stopped_by
+    return end.exit_code
+
+
+def _tell(config: RunConfig, end: SessionEnd) -> None:
+    """Run the user's command, if there is one; its failure is a warning."""
+    warning = None if config.on_end is None else run_end_hook(config.on_end, end, config)
+    if warning is not None:
+        click.echo(SECRETS.hide(f"engine: warning: {warning}"), err=True)
+
+
+def _carry_out(
+    folder: RunFolder,
+    inputs: RunInputs,
+    config_dir: Path | None,
+    *,
+    as_json: bool,
+    retry_failed: bool,
+    guards_disk: bool,
+) -> tuple[SessionEnd, EngineError | int | None, Callable[[], None]]:
     folder.make()
+    if guards_disk:
+        folder.check_space(planned=len(inputs.plan), ended=_ended(folder))
     progress = RunProgress()
     result = anyio.run(
-        _work, folder, inputs, config_dir, progress, retry_failed, as_json,
+        _work, folder, inputs, config_dir, progress, retry_failed, guards_disk, as_json,
         backend_options={"use_uvloop": _has_uvloop()},
     )  # fmt: skip
     reader = Reader(folder.journal)
@@ -170,12 +221,32 @@ def carry_out(
         summary = write_summary(reader, counts, folder.summary)
     finally:
         reader.close()
-    print_report(folder, counts, summary, result, last_failure=progress.calls.last_failure, as_json=as_json)
-    if isinstance(result.stopped_by, EngineError):
-        raise result.stopped_by
-    if result.stopped_by is not None:
-        return 128 + result.stopped_by
-    return 3 if counts.end_reasons[EndReason.FAILED.value] else 0
+    report = partial(
+        print_report, folder, counts, summary, result,
+        last_failure=progress.calls.last_failure, as_json=as_json,
+    )  # fmt: skip
+    match result.stopped_by:
+        case EngineError() as error:
+            code = error.exit_code
+        case int() as number:
+            code = 128 + number
+        case None:
+            code = 3 if counts.end_reasons[EndReason.FAILED.value] else 0
+    state: Literal["done", "stopped"] = "done" if result.stopped_by is None else "stopped"
+    kept = counts.kept.row().conversations
+    end = SessionEnd(folder.name, folder.path, state, code, kept, orjson.dumps(summary) + b"\n")
+    return end, result.stopped_by, report
+
+
+def _ended(folder: RunFolder) -> int:
+    """How many conversations have ended before this session."""
+    if not folder.journal.is_file():
+        return 0
+    reader = Reader(folder.journal)
+    try:
+        return sum(reader.counts_by_result(STAGE).values())
+    finally:
+        reader.close()
 
 
 async def _work(
@@ -184,6 +255,7 @@ async def _work(
     config_dir: Path | None,
     progress: RunProgress,
     retry_failed: bool,
+    guards_disk: bool,
     is_quiet: bool,
 ) -> RunResult:
     with EventLog(folder.events) as log:
@@ -198,6 +270,7 @@ async def _work(
                 log=log,
                 config_dir=config_dir,
                 retry_failed=retry_failed,
+                guards_disk=guards_disk,
             )
             group.cancel_scope.cancel()
     return result

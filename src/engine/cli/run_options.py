@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,14 @@ def with_options(config: RunConfig, options: Mapping[str, object], models: Model
         option = "--" + where.replace("_", "-").replace("tasks", "task") if first["loc"] else where
         raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
     return _with_default_models(config)
+
+
+def split_command(text: str | None) -> tuple[str, ...] | None:
+    """`--on-end`'s text as a command and its arguments, divided as a shell would."""
+    try:
+        return None if text is None else tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"--on-end: {error}.") from error
 
 
 def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:

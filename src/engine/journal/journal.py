@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
 import apsw
 
 from engine.clock import Clock
+from engine.errors import DiskFull
+from engine.journal.disk_space import SpaceGuard
 from engine.journal.reader import Reader, damaged
 from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
 from engine.journal.run_lock import RunLock
@@ -30,13 +32,17 @@ _PAGE_BYTES = 16384
 class Journal(AbstractAsyncContextManager["Journal"]):
     """The journal of one run, held exclusively. Enter it to lock, open and scan; leave it to flush.
 
-    Raises RunLocked before the database is touched where another process holds the run.
+    Raises RunLocked before the database is touched where another process holds the run. `on_low_space` is
+    called once, on the event loop, when the disk has less left than its reserve.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, *, on_low_space: Callable[[DiskFull], None] | None = None
+    ) -> None:
         self._folder = folder
         self._clock = clock
         self.lock = RunLock(folder)
+        self._on_low_space = on_low_space
         self._unfinished: dict[tuple[str, str], list[int]] = {}
         self._next_call = 1
         self._next_outcome = 1
@@ -54,7 +60,11 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         except BaseException:
             self.lock.release()
             raise
-        self._writer = Writer(self._connection, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        guard = None
+        if (speak := self._on_low_space) is not None:
+            guard = SpaceGuard(self._folder, lambda error: _on_loop(loop, speak, error))
+        self._writer = Writer(self._connection, loop, guard)
         return self
 
     async def __aexit__(
@@ -205,6 +215,11 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         last_call, last_outcome, _ = self.reader.last()
         self._next_call, self._next_outcome = last_call + 1, last_outcome + 1
         self._unfinished = self.reader.unfinished()
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, speak: Callable[[DiskFull], None], error: DiskFull) -> None:
+    with suppress(RuntimeError):  # the loop may be gone after a second interrupt
+        loop.call_soon_threadsafe(speak, error)
 
 
 def _open_for_writing(path: Path) -> apsw.Connection:

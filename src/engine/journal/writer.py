@@ -19,6 +19,7 @@ from typing import NamedTuple
 import apsw
 
 from engine.errors import CannotWrite, DiskFull, EngineError
+from engine.journal.disk_space import SpaceGuard
 from engine.journal.rows import call_values, outcome_values
 from engine.schema.call import CallRecord, OutcomeRecord
 
@@ -43,9 +44,12 @@ _Entry = tuple[Row, "asyncio.Future[None] | None"]
 class Writer:
     """Owns the writing connection from its own thread. `append` is for the event loop's thread."""
 
-    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop, guard: SpaceGuard | None = None
+    ) -> None:
         self._connection = connection
         self._loop = loop
+        self._guard = guard
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._failure: EngineError | None = None
         self._rows = 0
@@ -105,6 +109,8 @@ class Writer:
                 self._connection.execute("COMMIT")
                 self._rows += len(batch)
                 self._commits += 1
+                if self._guard is not None:
+                    self._guard.look()
             except apsw.Error as cause:
                 error = describe_write_error(cause)
                 self._failure = error

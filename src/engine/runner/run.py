@@ -83,6 +83,7 @@ async def work_on_run(
     log: EventLog,
     config_dir: Path | None = None,
     retry_failed: bool = False,
+    guards_disk: bool = True,
 ) -> RunResult:
     """Hold every conversation of the plan that has not ended yet.
 
@@ -93,7 +94,10 @@ async def work_on_run(
     async with AsyncExitStack() as stack:
         # Before the lock and until after it, since the signal would end a process that does not hear it.
         adjustments = stack.enter_context(anyio.open_signal_receiver(SIGNAL))
-        journal = await stack.enter_async_context(Journal(folder.path, clock))
+        drain = Drain()
+        journal = await stack.enter_async_context(
+            Journal(folder.path, clock, on_low_space=drain.request if guards_disk else None)
+        )
         if differences := differences_from(journal.reader, inputs):
             raise refuse(folder.name, differences)
         models = await open_models(stack, config, endpoints, clock, progress.endpoints)
@@ -104,7 +108,6 @@ async def work_on_run(
         session = await journal.begin_session(
             concurrency=config.concurrency, settings=_session_settings(config, endpoints)
         )
-        drain = Drain()
         caller = Caller(
             journal,
             clock,

@@ -16,6 +16,8 @@ from engine.config.identity import identity_digest
 from engine.config.load import Document, config_of, read_document
 from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
+from engine.journal import disk_space
+from engine.journal.disk_space import estimate, refuse_too_little
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import is_held
 from engine.version import __version__
@@ -77,6 +79,18 @@ class RunFolder:
     def is_held(self) -> bool:
         """Whether a process works on the run at this moment."""
         return is_held(self.path)
+
+    def check_space(self, *, planned: int, ended: int) -> None:
+        """Raise DiskFull where what is planned would not fit on the disk."""
+        estimated = estimate(
+            planned=planned,
+            ended=ended,
+            journal_bytes=_size(self.journal) + _size(self.journal.with_name(f"{JOURNAL_NAME}-wal")),
+            dataset_bytes=_size(self.conversations),
+        )
+        refuse_too_little(
+            self.path, disk_space.read_space(self.path), estimated, conversations=max(0, planned - ended)
+        )
 
     def make(self) -> None:
         """Create the folder, private to its owner: prompts and profiles lie in it."""
@@ -178,6 +192,13 @@ def existing_folder(runs_dir: Path, name: str) -> RunFolder:
             + (f"Known runs: {', '.join(known[-10:])}." if known else "`engine run` makes the first one.")
         )
     return folder
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def all_folders(runs_dir: Path) -> list[RunFolder]:
