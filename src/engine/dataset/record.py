@@ -45,7 +45,7 @@ class ConversationRecord:
 
 def replay_exchange(reader: Reader, inputs: RunInputs, job: Job, outcome: OutcomeRecord) -> Exchange:
     """The finished conversation of `job`, rebuilt from the journal's replies."""
-    exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+    exchange = Exchange(job, inputs.prompts(job), inputs.rules(job), keeps_requests=False)
     exchange.replay(reader.calls(outcome.calls))
     if exchange.question is not None:
         exchange.end(EndReason(outcome.result))

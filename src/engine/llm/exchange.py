@@ -30,12 +30,29 @@ class Question:
 
 
 class Exchange:
-    """The conversation of `job`. Read `question`, answer it with `receive`, until it is None."""
+    """The conversation of `job`. Read `question`, answer it with `receive`, until it is None.
 
-    __slots__ = ("_logs", "dialogue", "job", "question", "reasoned", "seqs", "served_models", "usage")
+    Without `keeps_requests` the questions carry no messages: enough to replay what was said, at half the
+    cost, where no request is sent or checked.
+    """
 
-    def __init__(self, job: Job, prompts: Prompts, rules: DialogueRules) -> None:
+    __slots__ = (
+        "_keeps_requests",
+        "_logs",
+        "dialogue",
+        "job",
+        "question",
+        "reasoned",
+        "seqs",
+        "served_models",
+        "usage",
+    )
+
+    def __init__(
+        self, job: Job, prompts: Prompts, rules: DialogueRules, *, keeps_requests: bool = True
+    ) -> None:
         self.job = job
+        self._keeps_requests = keeps_requests
         self.dialogue = Dialogue(prompts, rules)
         self._logs = {Role.USER: MessageLog(), Role.ASSISTANT: MessageLog()}
         self.seqs: list[int] = []
@@ -75,13 +92,14 @@ class Exchange:
 
     def _question(self, ask: Ask) -> Question:
         log = self._logs[ask.side]
-        log.extend(ask.messages)
+        if self._keeps_requests:
+            log.extend(ask.messages)
         job_id = self.job.job_id
         side = "simulator" if ask.side is Role.USER else "assistant"
         return Question(
             CallKey(STAGE, job_id, ask.step),
             ask.side,
-            log.fork(ask.aside) if ask.aside else log,
+            log.fork(ask.aside) if ask.aside and self._keeps_requests else log,
             f"{job_id}/{side}",
         )
 
