@@ -1,17 +1,21 @@
 """Logs are event names with keys, written as JSON lines into the run's folder; no sentence, no utterance.
 
 Secrets are registered where they are read, and every line is searched for them before it is written, in
-the forms in which they could slip in (P7).
+the forms in which they could slip in (P7). What is written stays small: a file has a largest size and one
+predecessor, and an event that comes again and again is counted instead.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import MutableMapping
+import time
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 from urllib.parse import quote
 
 import structlog
@@ -58,19 +62,59 @@ class Secrets:
 
 SECRETS = Secrets()
 
+MAX_BYTES = 16 * 1024**2
+FEW, FEW_WITHIN_S = 20, 60.0
+
+
+class _BoundedFile:
+    """A text file that is renamed to `<name>.1<suffix>` and begun anew before it grows beyond `max_bytes`."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
+        file = self._path.open("ab", buffering=0)
+        self._path.chmod(0o600)
+        self._size = file.tell()
+        return file
+
+    def write(self, text: str) -> int:
+        # A file name from the system may hold what UTF-8 cannot; an event is never lost for it.
+        line = text.encode("utf-8", "backslashreplace")
+        if self._size and self._size + len(line) > self._max_bytes:
+            self._file.close()
+            self._path.replace(self._path.with_suffix(f".1{self._path.suffix}"))
+            self._file = self._open()
+        self._size += len(line)
+        with suppress(OSError):  # a full disk: the journal is what must say so, and stop the run in order
+            self._file.write(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        self._file.close()
+
 
 class EventLog:
     """`events.jsonl` of a run: `log.event("run.started", jobs=220)`. Closed by leaving its context."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._file: TextIO | None = None
-        if path is not None:
-            # A file name from the system may hold what UTF-8 cannot; an event is never lost for it.
-            self._file = path.open("a", encoding="utf-8", errors="backslashreplace")
-            path.chmod(0o600)
-        factory: Any = (
-            structlog.WriteLoggerFactory(self._file) if self._file else structlog.ReturnLoggerFactory()
-        )
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file = None if path is None else _BoundedFile(path, max_bytes)
+        self._now = now
+        self._few: dict[str, _Few] = {}
+        factory: Any = structlog.ReturnLoggerFactory()
+        if self._file is not None:
+            factory = structlog.WriteLoggerFactory(cast(TextIO, self._file))
         self._logger = structlog.wrap_logger(
             factory(),
             processors=[
@@ -84,14 +128,46 @@ class EventLog:
         """Write one event."""
         self._logger.info(name, **keys)
 
+    def event_sparingly(self, name: str, **keys: object) -> None:
+        """Write one event of a kind that may come in thousands: 20 a minute, and how many were left out."""
+        few = self._few.setdefault(name, _Few(self._now()))
+        if self._now() - few.since >= FEW_WITHIN_S:
+            self._say_left_out(name, few)
+            few.since, few.written = self._now(), 0
+        if few.written < FEW:
+            few.written += 1
+            self.event(name, **keys)
+        else:
+            few.left_out += 1
+
+    def _say_left_out(self, name: str, few: _Few) -> None:
+        if few.left_out:
+            self.event(name, left_out=few.left_out)
+            few.left_out = 0
+
+    def close(self) -> None:
+        """Say what was left out, and close the file. Safe to call twice."""
+        for name, few in self._few.items():
+            self._say_left_out(name, few)
+        if self._file is not None:
+            self._file.close()
+
     def __enter__(self) -> EventLog:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self.close()
+
+
+@dataclass(slots=True)
+class _Few:
+    """How many events of one kind were written since a moment, and how many were not."""
+
+    since: float
+    written: int = 0
+    left_out: int = 0
 
 
 def _hide_secrets(logger: object, method: str, line: MutableMapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import logs
-from engine.logs import REDACTED, EventLog, Secrets
+from engine.logs import FEW, REDACTED, EventLog, Secrets
 
 SECRET = 'sk-"quoted"/+é??>>~~'
 FORMS = {
@@ -127,3 +127,45 @@ def test_without_a_file_events_go_nowhere(capsys: pytest.CaptureFixture[str]) ->
     with EventLog(None) as log:
         log.event("run.started")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_has_a_largest_size_and_one_predecessor(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventLog(path, max_bytes=2_000) as log:
+        for n in range(200):
+            log.event("run.signal", n=n, note="é" * 20)
+    assert {file.name for file in tmp_path.iterdir()} == {"events.jsonl", "events.1.jsonl"}
+    rows = []
+    for file in (tmp_path / "events.1.jsonl", path):
+        assert 1_000 < file.stat().st_size <= 2_000 or file == path
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        rows += [json.loads(line)["n"] for line in file.read_text().splitlines()]
+    assert rows == list(range(rows[0], 200)), "no event is lost between the two"
+    size = path.stat().st_size
+    with EventLog(path, max_bytes=2_000) as log:
+        log.event("run.signal", n=200)
+    assert path.stat().st_size > size
+
+
+def test_an_event_that_is_larger_than_the_file_may_be_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with EventLog(path, max_bytes=100) as log:
+        log.event("run.signal", note="x" * 1_000)
+    assert len(path.read_text()) > 1_000
+
+
+def test_an_event_that_comes_in_thousands_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    now = 0.0
+    with EventLog(path, now=lambda: now) as log:
+        for n in range(1_000):
+            log.event_sparingly("conversation.failed", job_id=n)
+        log.event("run.signal")
+        now = 61.0
+        for n in range(1_000, 1_030):
+            log.event_sparingly("conversation.failed", job_id=n)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    written = [row["job_id"] for row in rows if "job_id" in row]
+    assert written == [*range(FEW), *range(1_000, 1_000 + FEW)]
+    assert [row["left_out"] for row in rows if "left_out" in row] == [1_000 - FEW, 30 - FEW]
+    assert rows[FEW]["event"] == "run.signal"

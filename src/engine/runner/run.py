@@ -141,7 +141,7 @@ async def work_on_run(
             await served.note(exchange)
             progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
             if reason is EndReason.FAILED:
-                log.event("conversation.failed", job_id=job.job_id, failure=note)
+                log.event_sparingly("conversation.failed", job_id=job.job_id, failure=note)
 
         signals_seen: list[int] = []
         async with anyio.create_task_group() as group:
