@@ -5,6 +5,7 @@ Works at any moment, also while another process holds the run: what has ended is
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -60,7 +61,8 @@ class DatasetCounts:
         for side, names in record.served_models.items():
             served = self.served_models.setdefault(side, Counter())
             # A server that makes up a name for each reply must not fill the memory.
-            served.update({name if name in served or len(served) < _NAMES else "(others)" for name in names})
+            known = [name if name in served or len(served) < _NAMES else "(others)" for name in names]
+            served.update(dict.fromkeys(known, 1))
         if self.sample is None and record.is_kept:
             self.sample = record
 
@@ -177,7 +179,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.close(folder)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno == 28:  # ENOSPC
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"{path}: the disk is full; the file there before is untouched.") from error
         raise CannotWrite(f"{path}: cannot be written ({error.strerror}).") from error
     except BaseException:
