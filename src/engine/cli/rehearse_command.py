@@ -13,7 +13,9 @@ from engine.rehearsal.settings import Delay, Fixed, LogNormal, PerToken, Rehears
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8900, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8900, show_default=True, help="0 takes a free one."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--defect-rate", type=float, default=0.13, show_default=True, help="Share of conversations.")
 @click.option("--latency", type=float, default=0.0, show_default=True, metavar="S", help="Seconds per reply.")
@@ -41,4 +43,7 @@ def rehearse(
     elif per_token is not None:
         delay = PerToken(per_token, latency)
     settings = RehearsalSettings(seed=seed, defect_rate=defect_rate, delay=delay, request_log=request_log)
-    run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)
+    try:
+        run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}.") from error

@@ -102,7 +102,7 @@ def run(
             update={"validation": config.validation.model_copy(update={"drop": False})}
         )
     inputs = prepare(config, config_dir=config_dir)
-    name = run_name or default_name(endpoint_kind(config), identity_fields(config))
+    name = run_name if run_name is not None else default_name(endpoint_kind(config), identity_fields(config))
     folder = open_folder(runs_dir, name)
     if dry_run:
         print_plan(folder, inputs)

@@ -48,7 +48,7 @@ def build_config(
     config = RunConfig() if file is None else load_config(file)
     given = dict(options)
     sizes = {"limit", "jobs", "profiles", "tasks", "repeat"}
-    if file is None and not any(given.get(name) for name in sizes):
+    if file is None and all(given.get(name) in (None, ()) for name in sizes):
         given["limit"] = _LOCAL_LIMIT if models.local or models.local_model else _DEFAULT_LIMIT
     return with_options(config, given, models), None if file is None else file.parent.absolute()
 

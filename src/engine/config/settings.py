@@ -21,6 +21,10 @@ StageName = Literal[
 ]
 
 
+_REFERENCE = re.compile(r"\s*(?:[A-Za-z]+ )?\$\{[A-Za-z_][A-Za-z0-9_]*\}\s*")
+# What keys look like: sk-..., and the three parts of a signed token.
+_KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|key)[-_][A-Za-z0-9_-]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.", re.ASCII)
+_SECRET_FIELD = re.compile(r"api[-_]?key|authorization|secret|password", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
 
@@ -92,7 +96,7 @@ class EndpointSettings(Settings):
     @classmethod
     def _holds_no_key(cls, value: dict[str, str]) -> dict[str, str]:
         for header, text in value.items():
-            if _SECRET_HEADER.search(header) and "${" not in text:
+            if (_SECRET_HEADER.search(header) and not _REFERENCE.fullmatch(text)) or _KEY.search(text):
                 raise ValueError(
                     f"header {header!r} looks like a key, and this file is copied into the run: write "
                     '"${NAME}" and set the environment variable NAME'
@@ -134,9 +138,11 @@ class ModelSettings(Settings):
         if ours:
             raise ValueError(f"{', '.join(ours)} cannot stand here: the engine sets it in each request")
         try:
-            orjson.dumps(value)
+            encoded = orjson.dumps(value).decode()
         except TypeError as error:
             raise ValueError(f"a value is not JSON ({error})") from None
+        if _KEY.search(encoded) or any(_SECRET_FIELD.search(name) for name in value):
+            raise ValueError("a key cannot stand here, since it is copied into the run: use key_env")
         return value
 
 

@@ -91,7 +91,7 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
             for stage, settings in config.stages.items()
             if stage in ("simulator", "assistant")
         },
-        "is_rehearsal": config.is_rehearsal,
+        "is_rehearsal": config.is_rehearsal or exchange.is_rehearsed,
         "usage": {
             "simulator": _usage(exchange.usage[Role.USER]),
             "assistant": _usage(exchange.usage[Role.ASSISTANT]),

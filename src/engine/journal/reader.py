@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import apsw
 
-from engine.errors import BadInput, JournalDamaged
+from engine.errors import BadInput, CannotWrite, DiskFull, JournalDamaged
 from engine.journal.rows import (
     CALL_COLUMNS,
     OUTCOME_COLUMNS,
@@ -219,6 +219,26 @@ class Reader:
                 sends.append((float(sent_at), str(endpoint), int(tokens)))  # type: ignore[arg-type, call-overload]
         return sends
 
+    def stages(self) -> list[str]:
+        """The stages that have outcomes."""
+        return [str(row[0]) for row in self._rows("SELECT DISTINCT stage FROM outcomes ORDER BY stage")]
+
+    def content_kinds(self) -> list[str]:
+        """The kinds of texts that are kept."""
+        return [str(row[0]) for row in self._rows("SELECT DISTINCT kind FROM contents ORDER BY kind")]
+
+    def copy_to(self, path: Path) -> None:
+        """Write the journal as it is at this moment to the new file `path`, also while it is written."""
+        try:
+            self._connection.execute("VACUUM INTO ?", (str(path),))
+        except apsw.FullError as error:
+            raise DiskFull(f"{path}: the disk is full; no copy was made.") from error
+        except (apsw.CantOpenError, apsw.SQLError) as error:
+            raise CannotWrite(f"{path}: no copy could be written ({error}).") from error
+        except apsw.Error as error:
+            raise damaged(self.path, error) from error
+        path.chmod(0o600)
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Every read within the block sees the journal as it was at the first one."""
@@ -274,7 +294,9 @@ class Reader:
             for item, outcome in self.outcomes(stage, items).items():
                 # Rows after an item's last outcome belong to a retry of it that did not end.
                 tail[stage, item] = [seq for seq in tail[stage, item] if seq >= outcome.as_of]
-        return {key: seqs for key, seqs in tail.items() if seqs}
+        # In order of first call again: a retried item's first rows may just have been cut off.
+        left = sorted((seqs[0], key, seqs) for key, seqs in tail.items() if seqs)
+        return {key: seqs for _, key, seqs in left}
 
     def damaged_rows(self) -> Iterator[str]:
         """What is wrong with the file, one line each; nothing for a sound journal."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
 from engine.errors import JournalDamaged
 from engine.schema.call import CallKey, CallRecord, Reply, Usage
-from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.conversation import REHEARSAL_MARK, STAGE, EndReason, Role
 from engine.schema.job import Job
 from engine.schema.scenario import Prompts
 from engine.wire import openai
@@ -40,6 +40,7 @@ class Exchange:
         "_keeps_requests",
         "_logs",
         "dialogue",
+        "is_rehearsed",
         "job",
         "question",
         "reasoned",
@@ -59,6 +60,7 @@ class Exchange:
         self.usage = {Role.USER: Usage(), Role.ASSISTANT: Usage()}
         self.served_models: dict[Role, set[str]] = {Role.USER: set(), Role.ASSISTANT: set()}
         self.reasoned = {Role.USER: 0, Role.ASSISTANT: 0}
+        self.is_rehearsed = False
         self.question: Question | None = self._question(self.dialogue.begin())
 
     def receive(self, reply: Reply, seq: int) -> None:
@@ -70,6 +72,7 @@ class Exchange:
         self.usage[side] += reply.usage
         self.served_models[side].add(reply.served_model)
         self.reasoned[side] += bool(reply.reasoning)
+        self.is_rehearsed |= reply.fingerprint.startswith(REHEARSAL_MARK)
         ask = self.dialogue.answer(reply.text, reply.finish_reason)
         self.question = None if ask is None else self._question(ask)
 

@@ -44,6 +44,7 @@ class Reply:
     usage: Usage
     served_model: str
     reasoning: str = ""
+    fingerprint: str = ""
 
 
 class CallKind(StrEnum):

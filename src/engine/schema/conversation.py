@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# How the rehearsal endpoint marks each of its replies (`system_fingerprint`), so that records can say so.
+REHEARSAL_MARK = "rehearsal-"
+
 # The stage of the calls that hold conversations.
 STAGE = "conversation"
 

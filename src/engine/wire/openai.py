@@ -112,6 +112,7 @@ def decode_reply(body: bytes) -> Reply:
         _usage(data.get("usage")),
         _word(data.get("model")),
         (reasoning if isinstance(reasoning, str) else "") or inline_reasoning,
+        _word(data.get("system_fingerprint")),
     )
 
 

@@ -6,7 +6,7 @@ Reasons (the words kept in records):
     server_error   408 409 425 500 502 503 504     transient: tried again, attempts are counted
     quota          402, and 429/400/403 that speak of money, credit or quota   the endpoint stops, resumably
     key_refused    401 403                         the endpoint stops; a 403 of a moderation filter does not
-    not_found      404 405                         the endpoint stops: wrong base URL or model
+    not_found      404 405, and any 3xx            the endpoint stops: wrong base URL or model
     context_full   400/413 that speak of the context length   the conversation ends
     bad_request    any other 4xx, any 3xx, and a 429 for a request that is larger than the limit itself:
                    this call fails; trying again would be the same
@@ -22,10 +22,12 @@ from collections.abc import Mapping
 import orjson
 
 from engine.errors import ServerFailed
+from engine.logs import SECRETS
 from engine.wire.retry_after import LONGEST_HINT_S, retry_after_s
 
 _TRANSIENT = frozenset({408, 409, 425, 500, 502, 504})
 _SHOWN = 300
+_SEARCHED = 65_536
 
 # Spending and quota, not rate: waiting a second does not help. Words of OpenAI, Anthropic, DeepSeek,
 # OpenRouter, Google and Azure.
@@ -77,7 +79,7 @@ def _reason(status: int, message: str, head: str, hint: float | None) -> str:
         return "server_error"
     if status in (401, 403):
         return "key_refused"
-    if status in (404, 405):
+    if status in (404, 405) or 300 <= status < 400:
         return "not_found"
     if status in (400, 413, 422) and _CONTEXT.search(message or head):
         return "context_full"
@@ -108,8 +110,9 @@ def error_message(body: bytes) -> str:
         text = " ".join(str(part) for part in parts if isinstance(part, str | int))
     if not text:
         # As it came: printing what was parsed could recurse as deep as the server likes.
-        text = body[: 4 * _SHOWN].decode("utf-8", "replace")
+        text = SECRETS.hide(body[:_SEARCHED].decode("utf-8", "replace"))[: 4 * _SHOWN]
         if text.lstrip().startswith("<"):
             text = re.sub(r"<[^<>]{0,200}>", " ", text)
-    text = " ".join(text.split())
+    # A server may quote the key that it refuses; hidden before the cut, which could leave a part of it.
+    text = " ".join(SECRETS.hide(text[:_SEARCHED]).split())
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

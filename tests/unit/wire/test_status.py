@@ -78,7 +78,7 @@ TABLE: dict[str, tuple[int, bytes, str]] = {
     "moderation": (403, b'{"error":{"code":403,"message":"m requires moderation: flagged"}}', "bad_request"),
     "bad parameter": (400, openai("Unsupported parameter: 'top_k'"), "bad_request"),
     "teapot": (418, b"", "bad_request"),
-    "redirect": (302, b"", "bad_request"),
+    "redirect": (302, b"", "not_found"),
     "too large for a proxy": (413, b"<html>413</html>", "bad_request"),
 }  # fmt: skip
 
