@@ -15,7 +15,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Language = Literal["en", "zh"]
-TransportKind = Literal["pyreqwest", "httpx"]
+TransportKind = Literal["asyncio", "pyreqwest", "httpx"]
 StageName = Literal[
     "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
 ]

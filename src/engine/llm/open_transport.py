@@ -7,13 +7,12 @@ No proxy is taken from the environment: a run goes where its configuration says.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
+from engine.config.settings import TransportKind
+from engine.llm.asyncio_transport import AsyncioTransport
 from engine.llm.httpx_transport import HttpxTransport
 from engine.llm.pyreqwest_transport import PyreqwestTransport
 from engine.llm.transport import MAX_BODY_BYTES, Transport
-
-TransportKind = Literal["pyreqwest", "httpx"]
 
 # Shorter than the servers' own: uvicorn (vLLM and most self-hosted servers) and Node close after 5 s.
 KEEPALIVE_S = 4.0
@@ -35,12 +34,20 @@ def open_transport(
     `ca_file` (PEM) is trusted in addition to the usual roots. `proxy` is a URL such as
     `http://proxy.example:3128`. Nothing is connected before the first call.
     """
-    adapter = PyreqwestTransport if kind == "pyreqwest" else HttpxTransport
+    if kind == "httpx" or proxy is not None:
+        return HttpxTransport(
+            connections=connections,
+            connect_timeout_s=connect_timeout_s,
+            keepalive_s=keepalive_s,
+            max_body_bytes=max_body_bytes,
+            ca_file=ca_file,
+            proxy=proxy,
+        )
+    adapter = AsyncioTransport if kind == "asyncio" else PyreqwestTransport
     return adapter(
         connections=connections,
         connect_timeout_s=connect_timeout_s,
         keepalive_s=keepalive_s,
         max_body_bytes=max_body_bytes,
         ca_file=ca_file,
-        proxy=proxy,
     )
