@@ -1,4 +1,4 @@
-"""Commands that only read a run, also while it is being worked on: status, runs, show, export, verify."""
+"""Commands that only read a run, also while it is being worked on: status, show, export, verify."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.journal.reader import Reader
 from engine.llm.caller import History, call_seed
 from engine.llm.exchange import Exchange
 from engine.runner.endpoints import request_form
-from engine.runner.run_folder import RunFolder, all_folders, existing_folder
+from engine.runner.run_folder import RunFolder, existing_folder
 from engine.schema.call import OutcomeRecord
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
@@ -112,27 +112,6 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         "remaining_completion_tokens": round(totals.completion_tokens * share),
         "sessions": len(sessions),
     }
-
-
-@click.command()
-@runs_dir_option
-@json_option
-def runs(runs_dir: Path, as_json: bool) -> int:
-    """List all runs, the latest last."""
-    rows: list[dict[str, object]] = []
-    for folder in all_folders(runs_dir):
-        try:
-            with opened(runs_dir, folder.name) as (_, reader, inputs):
-                rows.append(run_status(folder, reader, inputs))
-        except EngineError as error:
-            rows.append({"run": folder.name, "state": f"cannot be read: {error}", "ended": 0, "planned": 0})
-    if as_json:
-        click.echo(json.dumps(rows))
-    elif not rows:
-        click.echo(f"no runs in {runs_dir}. `engine run` makes the first one.")
-    for row in [] if as_json else rows:
-        click.echo(f"{row['run']:<32} {row['ended']:>7} of {row['planned']:<7} {row['state']}")
-    return 0
 
 
 @click.command()

@@ -54,7 +54,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
     async def __aenter__(self) -> Journal:
         self.lock.take()
         try:
-            self._connection = _open_for_writing(self._folder / JOURNAL_NAME)
+            self._connection = open_for_writing(self._folder / JOURNAL_NAME)
             self.reader = Reader(self._folder / JOURNAL_NAME)
             self._scan_tail()
         except BaseException:
@@ -222,7 +222,8 @@ def _on_loop(loop: asyncio.AbstractEventLoop, speak: Callable[[DiskFull], None],
         loop.call_soon_threadsafe(speak, error)
 
 
-def _open_for_writing(path: Path) -> apsw.Connection:
+def open_for_writing(path: Path) -> apsw.Connection:
+    """The journal at `path`, made where it is missing, set up so that what is committed is on disk."""
     try:
         # Created with the folder's owner alone in mind: prompts and profiles are in it.
         old_mask = os.umask(0o077)
