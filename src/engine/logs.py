@@ -20,6 +20,8 @@ from urllib.parse import quote
 
 import structlog
 
+from engine.errors import CannotWrite
+
 REDACTED = "[redacted]"
 _URL_SAFE = str.maketrans("+/", "-_")
 
@@ -75,8 +77,11 @@ class _BoundedFile:
         self._file = self._open()
 
     def _open(self) -> BinaryIO:
-        file = self._path.open("ab", buffering=0)
-        self._path.chmod(0o600)
+        try:
+            file = self._path.open("ab", buffering=0)
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise CannotWrite(f"{self._path}: cannot be written ({error.strerror}).") from error
         self._size = file.tell()
         return file
 

@@ -326,3 +326,95 @@ async def test_failed_conversations_give_exit_3_and_are_taken_up_again(tmp_path:
         code, output = await run_engine(*command[:2], "plain", *command[3:])
         assert code == 0
         assert (tmp_path / "plain" / "conversations.jsonl").read_bytes() == whole
+
+
+def test_narrower_command_keeps_what_was_planned(finished: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert engine("run", "--run", "r", "--limit", "44", "--runs-dir", tmp_path) == 0
+    whole = (tmp_path / "r" / "conversations.jsonl").read_bytes()
+    for options in (("--limit", "5"), ("--task", "travel", "--limit", "3")):
+        assert engine("run", "--run", "r", *options, "--runs-dir", tmp_path) == 0
+        assert (tmp_path / "r" / "conversations.jsonl").read_bytes() == whole
+    assert engine("run", "--run", "r", "--task", "travel", "--runs-dir", tmp_path) == 2
+    assert "neither include them all" in capsys.readouterr().err
+    assert (tmp_path / "r" / "conversations.jsonl").read_bytes() == whole
+
+
+def test_changed_opener_of_a_job_is_refused_by_name(tmp_path: Path, capsys: Capture) -> None:
+    jobs = tmp_path / "jobs.jsonl"
+    line = '{"profile": "p001", "task": "travel", "scenario": 11, "opener": "%s"}\n'
+    jobs.write_text(line % "assistant")
+    command = ("run", "--run", "r", "--jobs", jobs, "--runs-dir", tmp_path)
+    assert engine(*command) == 0
+    jobs.write_text(line % "user")
+    assert engine(*command) == 78
+    assert "job travel-11-p001-0, opener: then assistant, now user" in capsys.readouterr().err
+    assert engine("verify", "r", "--runs-dir", tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--limit", "0"),
+        ("run", "--run", ""),
+        ("run", "--concurrency", "0"),
+        ("rehearse", "--port", "-1"),
+        ("rehearse", "--port", "99999"),
+        ("export", "done", "--out", "."),
+        ("export", "done", "--out", "/"),
+        ("show", "done", "../../etc/passwd"),
+        ("show", "done", "travel-11-p001-99"),
+        ("status", "nowhere"),
+        ("run", "--run", "../x"),
+    ],
+)
+def test_bad_words_are_refused_without_a_traceback(
+    finished: Path, arguments: tuple[str, ...], capsys: Capture
+) -> None:
+    runs_dir = () if arguments[0] == "rehearse" else ("--runs-dir", str(finished))
+    assert engine(*arguments, *runs_dir) in (2, 65)
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert said.strip()
+
+
+def test_taken_port_is_a_message(capsys: Capture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert engine("rehearse", "--port", str(taken.getsockname()[1])) == 2
+    assert "cannot listen on" in capsys.readouterr().err
+
+
+def test_everything_in_a_run_is_private_even_in_a_folder_that_was_there(tmp_path: Path) -> None:
+    (tmp_path / "pre").mkdir(mode=0o755)
+    assert engine("run", "--run", "pre", "--limit", "3", "--runs-dir", tmp_path) == 0
+    assert engine("export", "pre", "--runs-dir", tmp_path) == 0
+    for path in [tmp_path / "pre", *(tmp_path / "pre").rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_resume_without_a_name_passes_over_broken_runs_and_makes_a_missing_dataset(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    assert engine("run", "--run", "whole", "--limit", "3", "--runs-dir", tmp_path) == 0
+    for name, content in (("empty", b""), ("garbage", b"no database" * 500)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "journal.sqlite").write_bytes(content)
+    assert engine("resume", "--runs-dir", tmp_path) == 65
+    assert "cannot be read: empty, garbage" in capsys.readouterr().err
+    (tmp_path / "whole" / "conversations.jsonl").unlink()
+    (tmp_path / "whole" / ".conversations.jsonl.999999999.part").write_bytes(b"left over")
+    assert engine("resume", "--runs-dir", tmp_path) == 0
+    assert len(records(tmp_path / "whole" / "conversations.jsonl")) == 3
+    assert not list((tmp_path / "whole").glob(".*.part"))
+
+
+@pytest.mark.asyncio
+async def test_records_of_a_rehearsal_in_a_process_of_its_own_say_so(tmp_path: Path) -> None:
+    async with serve() as server:
+        code, output = await run_engine(
+            "run", "--run", "r", "--limit", "3", "--base-url", server.base_url, "--simulator", "any",
+            "--assistant", "other", "--runs-dir", tmp_path,
+        )  # fmt: skip
+    assert code == 0, output
+    assert all(record["is_rehearsal"] for record in records(tmp_path / "r" / "conversations.jsonl"))

@@ -47,7 +47,7 @@ class Echoing:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("transport", ["asyncio", "httpx"])
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (500, 0), (400, 3), (401, 77), (404, 78)])
 async def test_key_is_in_no_file_and_no_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport: str, status: int, expected: int
@@ -61,6 +61,30 @@ async def test_key_is_in_no_file_and_no_output(
         )  # fmt: skip
     assert code == expected, output
     assert_nowhere(tmp_path, output)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("padding", [250, 280, 290, 1180])
+@pytest.mark.parametrize("form", ["json", "text"])
+async def test_no_part_of_a_key_is_left_where_a_message_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, padding: int, form: str
+) -> None:
+    monkeypatch.setenv("CANARY_KEY", KEY)
+    text = "x" * padding + KEY
+    body = f'{{"error": {{"message": "{text}"}}}}' if form == "json" else text
+
+    def quoting(request: dict[str, object], raw: bytes) -> Reply:
+        return Reply(400, body.encode())
+
+    async with serve(RehearsalSettings(api_key=KEY), replier=quoting) as server:
+        code, output = await run_engine(
+            "run", "--run", "secret", "--limit", "2", "--base-url", server.base_url, "--simulator", "s",
+            "--assistant", "a", "--key-env", "CANARY_KEY", "--runs-dir", tmp_path,
+        )  # fmt: skip
+    assert code == 3, output
+    assert "sk-can" not in output
+    for path in (tmp_path / "secret").iterdir():
+        assert b"sk-can" not in path.read_bytes(), path
 
 
 @pytest.mark.asyncio

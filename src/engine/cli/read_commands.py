@@ -163,18 +163,10 @@ def show(run_name: str, conversation: str, side: str | None, raw: bool, runs_dir
 
 def find_job(inputs: RunInputs, conversation: str) -> Job:
     """The job of a conversation's id; BadInput where the plan does not hold it."""
-    explicit = {job.job_id: job for job in inputs.plan.explicit or ()}
-    if conversation in explicit:
-        return explicit[conversation]
-    try:
-        job = Job.parse(conversation)
-        inputs.profile(job)
-        inputs.scenario(job)
-    except (ValueError, EngineError):
+    job = inputs.plan.index().find(conversation)
+    if job is None:
         example = next(inputs.plan.jobs()).job_id
-        raise BadInput(
-            f"there is no conversation {conversation!r} in this run; ids look like {example}."
-        ) from None
+        raise BadInput(f"there is no conversation {conversation!r} in this run; ids look like {example}.")
     return job
 
 

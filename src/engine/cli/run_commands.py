@@ -63,7 +63,7 @@ from engine.schema.conversation import STAGE, EndReason
 @click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--local", is_flag=True, help="A small real model on this machine (extra [local]).")
 @click.option("--local-model", type=click.Path(path_type=Path), metavar="GGUF", help="Another one.")
-@click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--transport", metavar="T", help="asyncio or httpx.")
 @click.option("--paper", is_flag=True, help="Drop nothing: every rule only flags, as in the paper's raw set.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option
@@ -113,7 +113,7 @@ def run(
 @click.command()
 @click.argument("run_name", metavar="[RUN]", required=False)
 @click.option("--concurrency", type=int, metavar="N", help="Conversations in flight.")
-@click.option("--transport", metavar="T", help="pyreqwest or httpx.")
+@click.option("--transport", metavar="T", help="asyncio or httpx.")
 @click.option("--base-url", metavar="URL", help="Where the endpoint is now.")
 @click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--retry-failed", is_flag=True, help="Take failed conversations up again.")
@@ -150,18 +150,26 @@ def resume(
 
 
 def latest_unfinished(runs_dir: Path) -> RunFolder:
-    """The run that was touched last among those with conversations still to hold."""
+    """The run that was touched last among those with conversations, or a dataset, still to make."""
+    unreadable: list[str] = []
     for folder in reversed(all_folders(runs_dir)):
-        reader = Reader(folder.journal)
         try:
-            inputs = read_inputs(reader)
-            if sum(reader.counts_by_result(STAGE).values()) < len(inputs.plan):
-                return folder
-        except BadInput:
-            return folder
-        finally:
-            reader.close()
-    raise BadInput(f"no run in {runs_dir} is unfinished. `engine runs` lists them; `engine run` makes one.")
+            reader = Reader(folder.journal)
+            try:
+                plan = stored_plan(reader)
+                if plan is not None and (
+                    sum(reader.counts_by_result(STAGE).values()) < len(plan)
+                    or not folder.conversations.exists()
+                ):
+                    return folder
+            finally:
+                reader.close()
+        except EngineError:
+            unreadable.append(folder.name)
+    broken = f" These cannot be read: {', '.join(unreadable)}; `engine runs` says why." if unreadable else ""
+    raise BadInput(
+        f"no run in {runs_dir} is unfinished. `engine runs` lists them; `engine run` makes one.{broken}"
+    )
 
 
 def carry_out(

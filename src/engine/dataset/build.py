@@ -6,6 +6,7 @@ Works at any moment, also while another process holds the run: what has ended is
 from __future__ import annotations
 
 import errno
+import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ import orjson
 
 from engine.dataset.record import ConversationRecord, build_record, replay_exchange
 from engine.dataset.tables import ShapeTally
-from engine.errors import CannotWrite, DiskFull
+from engine.errors import CannotWrite, DiskFull, UsageError
 from engine.journal.inputs import RunInputs
 from engine.journal.reader import Reader, Session
 from engine.schema.call import OutcomeRecord
@@ -82,8 +83,11 @@ class DatasetCounts:
 def stream_outcomes(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, OutcomeRecord]]:
     """Every job that has ended and its outcome, in plan order, looked up in batches."""
     jobs = inputs.plan.jobs()
-    while batch := list(islice(jobs, _LOOKUP)):
+    # The prefix of the plan that has been worked on may be a small part of it.
+    left = sum(reader.counts_by_result(STAGE).values())
+    while left > 0 and (batch := list(islice(jobs, _LOOKUP))):
         outcomes = reader.outcomes(STAGE, [job.job_id for job in batch])
+        left -= len(outcomes)
         yield from ((job, outcomes[job.job_id]) for job in batch if job.job_id in outcomes)
 
 
@@ -164,10 +168,14 @@ def in_flight_at_kills(sessions: Sequence[Session], *, is_held: bool) -> int:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` only when it is whole and on disk."""
+    if not path.name or path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file in it.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        _sweep(path)
+        # Private from the first byte: dialogues and profiles are in it.
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -185,3 +193,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote `path`."""
+    for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = left_over.name.rsplit(".", 2)[1]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            left_over.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -7,14 +7,14 @@ journal alone. At a resume they are what the present files are compared with, be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
 from engine.config.identity import compare, identity_fields
 from engine.config.settings import RunConfig
 from engine.dialogue.dialogue import DialogueRules
-from engine.errors import BadInput, JournalDamaged
+from engine.errors import BadInput, JournalDamaged, UsageError
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.scenarios.catalog import Catalog
@@ -84,7 +84,7 @@ async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
     await journal.put_identity(STAGE, identity_fields(inputs.config))
     await journal.put_meta("config", inputs.config.model_dump_json())
     stored = stored_plan(journal.reader)
-    if stored is None or not _covers(stored, inputs.plan):
+    if stored is None or not stored.includes(inputs.plan):
         await journal.put_meta("plan", encode_plan(inputs.plan))
 
 
@@ -94,9 +94,19 @@ def stored_plan(reader: Reader) -> Plan | None:
     return None if text is None else decode_plan(text)
 
 
-def _covers(stored: Plan, plan: Plan) -> bool:
-    """Whether `plan` is the same with a smaller limit: what was planned before stays planned."""
-    return replace(stored, limit=None) == replace(plan, limit=None) and len(stored) >= len(plan)
+def check_plan(reader: Reader, plan: Plan) -> None:
+    """Raise UsageError where `plan` neither extends the run's plan nor is a part of it.
+
+    What was planned stays planned: a later command must not make paid conversations disappear.
+    """
+    stored = stored_plan(reader)
+    if stored is not None and not stored.includes(plan) and not plan.includes(stored):
+        raise UsageError(
+            f"run {reader.path.parent.name} was planned with {len(stored)} conversations, and these "
+            f"{len(plan)} neither include them all nor are a part of them. Name a plan that includes them "
+            "(more tasks, profiles, repeats or a larger limit), or start another run with --run NAME. "
+            "Nothing was sent."
+        )
 
 
 def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, str]]:
@@ -124,6 +134,24 @@ def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, 
                 {**profile.aspects, "text": profile.text or ""},
                 kind=f"profile {profile_id}, ",
             )
+    return found + _opener_differences(reader, inputs)
+
+
+def _opener_differences(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, str]]:
+    """Jobs of an explicit list, then or now, that the other side would open."""
+    stored = stored_plan(reader)
+    if stored is None or (stored.explicit is None and inputs.plan.explicit is None):
+        return []
+    default = inputs.config.conversation.opener
+    then, now = stored.index(), inputs.plan.index()
+    listed = stored.explicit if stored.explicit is not None else inputs.plan.explicit or ()
+    found = []
+    for job in listed:
+        before, after = then.find(job.job_id), now.find(job.job_id)
+        if before is not None and after is not None:
+            openers = before.opener or default, after.opener or default
+            if openers[0] != openers[1]:
+                found.append((f"job {job.job_id}, opener", *openers))
     return found
 
 

@@ -82,6 +82,11 @@ class Reader:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise BadInput(f"{path}: no journal here. `engine runs` lists the runs that exist.")
+        if path.stat().st_size == 0:
+            raise BadInput(
+                f"{path}: the run was stopped before anything was written; repeat the `engine run` command "
+                "that made it."
+            )
         self.path = path
         try:
             self._connection = apsw.Connection(f"{path.absolute().as_uri()}?mode=ro", flags=_READ_FLAGS)

@@ -21,7 +21,7 @@ from engine.clock import Clock
 from engine.config.identity import identity_fields, refuse
 from engine.config.settings import EndpointSettings, RunConfig
 from engine.errors import EngineError
-from engine.journal.inputs import RunInputs, differences_from, put_inputs
+from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History, call_seed
 from engine.llm.drain import Drain
@@ -100,6 +100,7 @@ async def work_on_run(
         )
         if differences := differences_from(journal.reader, inputs):
             raise refuse(folder.name, differences)
+        check_plan(journal.reader, inputs.plan)
         models = await open_models(stack, config, endpoints, clock, progress.endpoints)
         _check_unfinished(journal, inputs, models)
         folder.write_settings(config, identity_fields(config), config_dir)
@@ -185,10 +186,10 @@ async def _jobs_to_do(
 
 def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role, Model]) -> None:
     """Replay every unfinished conversation without a call; raises IdentityChanged at the first difference."""
-    openers = {job.job_id: job for job in inputs.plan.explicit or ()}
+    index = inputs.plan.index()
     for item in journal.unfinished_items(STAGE):
-        job = openers.get(item) or Job.parse(item)
-        if job.profile_id not in inputs.profiles or job.task not in inputs.catalog.tasks:
+        job = index.find(item)
+        if job is None:
             continue  # outside the plan of this time
         earlier = journal.reader.outcomes(STAGE, [item]).get(item)
         history = History(journal.history(STAGE, item, retried=earlier))

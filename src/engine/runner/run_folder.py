@@ -96,6 +96,8 @@ class RunFolder:
         """Create the folder, private to its owner: prompts and profiles lie in it."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.path.stat().st_mode & 0o077:
+                self.path.chmod(0o700)
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(13, os.strerror(13))
         except OSError as error:
@@ -154,7 +156,10 @@ class RunFolder:
         try:
             return self.settings.read_text(encoding="utf-8")
         except FileNotFoundError:
-            raise BadInput(f"{self.path}: holds no run.yaml, so it is no run. {_HINT}") from None
+            raise BadInput(
+                f"{self.path}: holds no run.yaml: the run was stopped before it began. Repeat the "
+                f"`engine run` command that made it. {_HINT}"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
 

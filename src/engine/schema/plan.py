@@ -7,7 +7,7 @@ pilot with a limit grows into the full run without touching what is done.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from engine.schema.job import Job
@@ -59,3 +59,53 @@ class Plan:
         if self.explicit is not None:
             return tuple(dict.fromkeys((job.task, job.scenario_number) for job in self.jobs()))
         return self.scenarios[: len(self)]
+
+    def index(self) -> PlanIndex:
+        """Look-ups by job; its memory is that of the profiles and scenarios, or of the explicit list."""
+        return PlanIndex(self)
+
+    def includes(self, other: Plan) -> bool:
+        """Whether every job of `other` is a job of this plan."""
+        if replace(self, limit=None) == replace(other, limit=None):
+            return len(self) >= len(other)
+        index = self.index()
+        return all(index.position(job) is not None for job in other.jobs())
+
+
+class PlanIndex:
+    """Where a job stands in a plan."""
+
+    __slots__ = ("_explicit", "_length", "_profiles", "_repeats", "_scenarios")
+
+    def __init__(self, plan: Plan) -> None:
+        self._length = len(plan)
+        self._repeats = plan.repeats
+        self._profiles = {profile_id: i for i, profile_id in enumerate(plan.profile_ids)}
+        self._scenarios = {scenario: i for i, scenario in enumerate(plan.scenarios)}
+        self._explicit = (
+            None if plan.explicit is None else {job.job_id: (i, job) for i, job in enumerate(plan.explicit)}
+        )
+
+    def position(self, job: Job) -> int | None:
+        """The place of `job` in plan order, from 0; None where it is not planned."""
+        if self._explicit is not None:
+            found = self._explicit.get(job.job_id)
+            position = None if found is None else found[0]
+        else:
+            profile = self._profiles.get(job.profile_id)
+            scenario = self._scenarios.get((job.task, job.scenario_number))
+            if profile is None or scenario is None or not 0 <= job.repeat < self._repeats:
+                return None
+            position = (job.repeat * len(self._profiles) + profile) * len(self._scenarios) + scenario
+        return position if position is not None and position < self._length else None
+
+    def find(self, job_id: str) -> Job | None:
+        """The planned job of this id, with its own opener; None where it is not planned."""
+        if self._explicit is not None:
+            found = self._explicit.get(job_id)
+            return None if found is None or found[0] >= self._length else found[1]
+        try:
+            job = Job.parse(job_id)
+        except ValueError:
+            return None
+        return job if self.position(job) is not None else None

@@ -113,6 +113,25 @@ async def test_failed_item_taken_up_again_keeps_its_paid_replies(tmp_path: Path)
 
 
 @pytest.mark.asyncio
+async def test_retried_item_does_not_lift_the_low_water_mark_over_others(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        first = await reply(journal, "a", "user-1")
+        others = [await reply(journal, "b", f"user-{i}") for i in range(3)]
+        await end(journal, "a", [first], "failed")
+        await reply(journal, "z", "user-1")
+    async with opened(tmp_path) as journal:
+        again = await reply(journal, "a", "user-1")  # taken up again, and killed
+    async with opened(tmp_path) as journal:
+        assert journal.unfinished_items(STAGE) == ["b", "z", "a"]
+        await end(journal, "z", [5])
+        _, _, low_water = journal.reader.last()
+        assert low_water == others[0]
+    async with opened(tmp_path) as journal:
+        assert [call.seq for call in journal.history(STAGE, "b")] == others
+        assert [call.seq for call in journal.history(STAGE, "a")] == [again]
+
+
+@pytest.mark.asyncio
 async def test_second_process_is_refused_before_the_database_is_touched(tmp_path: Path) -> None:
     async with opened(tmp_path):
         with pytest.raises(RunLocked, match="worked on by another process"):
