@@ -51,7 +51,6 @@ class RunProgress:
     started_at: float = field(default_factory=time.monotonic)
     calls: CallCounts = field(default_factory=CallCounts)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    in_progress: dict[str, float] = field(default_factory=dict)
     drain: Drain | None = None
     live: LiveSettings | None = None
 
@@ -134,11 +133,7 @@ async def work_on_run(
                 earlier = journal.reader.outcomes(STAGE, [job.job_id]).get(job.job_id)
                 history = History(journal.history(STAGE, job.job_id, retried=earlier))
             exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
-            progress.in_progress[job.job_id] = clock.now()
-            try:
-                reason, note = await hold_conversation(exchange, models, caller, journal, history)
-            finally:
-                del progress.in_progress[job.job_id]
+            reason, note = await hold_conversation(exchange, models, caller, journal, history)
             await served.note(exchange)
             progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
             if reason is EndReason.FAILED:

@@ -16,6 +16,7 @@ from random import Random
 
 from engine.errors import CallFailed, ReplyUnusable, ServerFailed, TransportFailed
 
+_DETERMINISTIC = frozenset({"too_large", "tls", "lone_surrogate"})
 _STOPPING = frozenset({"quota", "key_refused", "not_found"})
 
 
@@ -88,7 +89,7 @@ def is_transient(failure: CallFailed) -> bool:
     if isinstance(failure, TransportFailed) and failure.reason == "protocol" and not failure.possibly_paid:
         return False  # nothing was sent, and the same headers would be refused again
     # A reply that is not what the format promises is often a proxy's page; an oversized one stays so.
-    return isinstance(failure, TransportFailed | ReplyUnusable) and failure.reason not in ("too_large", "tls")
+    return isinstance(failure, TransportFailed | ReplyUnusable) and failure.reason not in _DETERMINISTIC
 
 
 def throttle_wait_s(n: int, hint_s: float | None, random: Random) -> float:

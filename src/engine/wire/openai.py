@@ -6,6 +6,7 @@ it (vLLM, llama.cpp, Ollama). Arbitrary bytes raise ReplyUnusable and nothing el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -18,6 +19,12 @@ from engine.wire.status import failure_for_status
 
 PATH = "/chat/completions"
 PARAMETERS_DIGEST_BYTES = 8
+# A high half without its low one behind it, or a low half alone; only asked where the JSON was refused.
+_HALF = rb"\\u[dD]"
+_LONE_SURROGATE = re.compile(
+    _HALF + rb"[89abAB][0-9a-fA-F]{2}(?!" + _HALF + rb"[c-fC-F])"
+    rb"|(?<!" + _HALF + rb"[89abAB][0-9a-fA-F]{2})" + _HALF + rb"[c-fC-F]"
+)
 
 
 class RequestForm:
@@ -78,6 +85,11 @@ def decode_reply(body: bytes) -> Reply:
     try:
         data = orjson.loads(body)
     except ValueError as error:
+        if _LONE_SURROGATE.search(body):
+            # The same request would bring it again: it is the model's text, not a fault of the wire.
+            raise ReplyUnusable(
+                "lone_surrogate", "the reply holds half a character (a lone surrogate)"
+            ) from error
         raise ReplyUnusable("not_json", _not_json(body)) from error
     if not isinstance(data, dict):
         raise ReplyUnusable("wrong_shape", "the reply is JSON but not an object")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
+from engine.wire.backoff import is_transient
 from engine.wire.message_log import MessageLog
 from engine.wire.openai import RequestForm, decode, decode_reply, split_reasoning
 
@@ -285,3 +286,11 @@ def test_only_a_block_that_opens_the_reply_is_reasoning(text: str) -> None:
 
 def test_reasoning_whose_opening_tag_stands_in_the_prompt_is_reasoning() -> None:
     assert split_reasoning("hm\n</think>\n\nHello</think>") == ("Hello</think>", "hm\n")
+
+
+@pytest.mark.parametrize("text", [rb"a\ud800b", rb"\ude00", rb"x\ud83d\ud83d", rb"\uD83Dz"])
+def test_half_a_character_is_the_models_fault_and_not_tried_again(text: bytes) -> None:
+    with pytest.raises(ReplyUnusable) as caught:
+        decode_reply(b'{"choices": [{"message": {"content": "%s"}}]}' % text)
+    assert caught.value.reason == "lone_surrogate"
+    assert not is_transient(caught.value)
