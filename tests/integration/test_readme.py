@@ -63,12 +63,24 @@ def prose(page: Path) -> str:
 
 
 def subcommand(line: str) -> click.Command:
-    name = line.split()[1]
-    return engine_command if name.startswith("-") else engine_command.commands[name]
+    command: click.Command = engine_command
+    for word in line.split()[1:]:
+        if not isinstance(command, click.Group) or word not in command.commands:
+            break
+        command = command.commands[word]
+    assert command is not engine_command or line.split()[1].startswith("-"), line
+    return command
+
+
+def all_commands(group: click.Group = engine_command) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from all_commands(command)
 
 
 def options_of(command: click.Command) -> set[str]:
-    names = {name for parameter in command.params for name in parameter.opts}
+    names = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
     return names | {"--help", "-h"}
 
 
@@ -109,7 +121,7 @@ def test_run_blocks_need_neither_network_nor_key() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_and_command_named_exists(page: Path) -> None:
-    anywhere = set().union(*(options_of(command) for command in engine_command.commands.values()))
+    anywhere = set().union(*(options_of(command) for command in all_commands()))
     anywhere |= options_of(engine_command) | {"--version"}
     for line in commands(page):
         known = options_of(subcommand(line))

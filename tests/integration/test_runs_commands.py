@@ -103,6 +103,11 @@ def test_prune_wants_one_rule(options: tuple[str, ...], tmp_path: Path) -> None:
     assert engine("runs", "prune", *options, "--runs-dir", tmp_path) == 2
 
 
+def test_a_folder_that_would_be_passed_over_is_refused(four: Path) -> None:
+    assert engine("runs", "--runs-dir", four, "prune", "--keep", "0", "--yes") == 2
+    assert names(four) == {"new", "old", "older", "oldest"}
+
+
 def test_runs_alone_still_lists(four: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert engine("runs", "--runs-dir", four) == 0

@@ -29,6 +29,9 @@ from engine.runner.run_folder import all_folders, existing_folder, open_folder
 def runs(context: click.Context, runs_dir: Path, as_json: bool) -> int:
     """List all runs, the latest last; or prune, archive or merge them."""
     if context.invoked_subcommand is not None:
+        if context.get_parameter_source("runs_dir") is click.core.ParameterSource.COMMANDLINE:
+            # It would be passed over in silence, and another folder pruned.
+            raise UsageError(f"--runs-dir: give it behind `{context.invoked_subcommand}`.")
         return 0
     rows: list[dict[str, object]] = []
     for folder in all_folders(runs_dir):
