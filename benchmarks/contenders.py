@@ -36,7 +36,7 @@ class Contender:
     pace: float = 1.0
 
 
-ENGINE = Contender("engine", "the engine", "engine_run", variant="pyreqwest", is_engine=True)
+ENGINE = Contender("engine", "the engine", "engine_run", variant="asyncio", is_engine=True)
 ENGINE_HTTPX = Contender(
     "engine-httpx", "the engine, --transport httpx", "engine_run", variant="httpx", is_engine=True, pace=3
 )
@@ -143,7 +143,7 @@ def engine_command(
     *,
     limit: int,
     concurrency: int,
-    transport: str = "pyreqwest",
+    transport: str = "asyncio",
     run: str = "bench",
 ) -> list[str]:
     """`engine run` against the benchmark's server."""

@@ -15,13 +15,13 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.canned import ASSISTANT, SIMULATOR, Replies, prompt_tokens
 from benchmarks.processes import TEMPORARY, running_server
 
 from engine.clock import SystemClock
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.settings import ModelSettings, RunConfig, TransportKind
 from engine.journal.inputs import RunInputs
 from engine.journal.journal import Journal
 from engine.llm.caller import Caller
@@ -113,7 +113,7 @@ async def hold_all(
     url: str,
     *,
     concurrency: int,
-    transport_kind: Literal["pyreqwest", "httpx"] | None,
+    transport_kind: TransportKind | None,
     is_durable: bool,
 ) -> tuple[int, float]:
     """(calls, CPU seconds) of the runner's own loop over these jobs."""
@@ -159,11 +159,11 @@ def measure_layers(conversations: int, concurrency: int, repeats: int) -> dict[s
     inputs = prepare(RunConfig(limit=conversations))
     jobs = list(inputs.plan.jobs())
     values: dict[str, list[float]] = {layer: [] for layer in LAYERS}
-    steps: dict[str, tuple[Literal["pyreqwest", "httpx"] | None, bool]] = {
+    steps: dict[str, tuple[TransportKind | None, bool]] = {
         "caller": (None, False),
         "journal": (None, True),
-        "transport": ("pyreqwest", False),
-        "all": ("pyreqwest", True),
+        "transport": ("asyncio", False),
+        "all": ("asyncio", True),
     }
     with running_server() as server:
         url = server.base_urls[0] + openai.PATH

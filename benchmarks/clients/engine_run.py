@@ -29,17 +29,6 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def transport_cpu_s() -> float:
-    """CPU seconds of pyreqwest's own threads."""
-    ticks = 0
-    for thread in Path("/proc/self/task").iterdir():
-        name, _, rest = (thread / "stat").read_text(encoding="ascii").partition("(")[2].rpartition(")")
-        if name.startswith("pyreqwest"):
-            fields = rest.split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--report", type=Path, required=True)
@@ -67,15 +56,15 @@ def main() -> int:
         try:
             return await work_on_run(*given, **named)
         finally:
-            loop_cpu_s, threads_cpu_s = time.thread_time() - loop_start, transport_cpu_s()
+            loop_cpu_s = time.thread_time() - loop_start
             if profiler:
                 profiler.disable()
                 profiler.dump_stats(options.profile)
             end = cpu_s()
             meter.stop()
             # What is left is the journal's writer, whose thread has ended by now.
-            more.update(writer_cpu_s=meter.cpu_s - loop_cpu_s - threads_cpu_s)
-            more.update(work_peak_mb=peak_mb(), loop_cpu_s=loop_cpu_s, transport_cpu_s=threads_cpu_s)
+            more.update(writer_cpu_s=meter.cpu_s - loop_cpu_s)
+            more.update(work_peak_mb=peak_mb(), loop_cpu_s=loop_cpu_s)
             if first:
                 more.update(
                     first_conversation_at=first["at"],

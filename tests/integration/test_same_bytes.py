@@ -18,7 +18,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return dataset(tmp_path_factory.mktemp("runs"), "plain")
 
 
-@pytest.mark.parametrize("transport", ["pyreqwest", "httpx"])
+@pytest.mark.parametrize("transport", ["asyncio", "httpx"])
 @pytest.mark.parametrize("concurrency", [1, 64, 512])
 def test_concurrency_and_transport_change_no_byte(
     tmp_path: Path, expected: bytes, transport: str, concurrency: int

@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 Language = Literal["en", "zh"]
-TransportKind = Literal["asyncio", "pyreqwest", "httpx"]
+TransportKind = Literal["asyncio", "httpx"]
 StageName = Literal[
     "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
 ]
@@ -203,7 +204,7 @@ class RunConfig(Settings):
     repeat: Annotated[int, Field(gt=0, le=1_000_000)] = 1
     limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
-    transport: TransportKind = "pyreqwest"
+    transport: TransportKind = "asyncio"
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()
@@ -221,9 +222,10 @@ class RunConfig(Settings):
         for stage, settings in self.stages.items():
             unknown = [name for name in settings.endpoint_names if name not in self.endpoints]
             if self.endpoints and unknown:
-                known = ", ".join(sorted(self.endpoints))
-                raise ValueError(
-                    f"stage {stage} names endpoint {unknown[0]!r}; the configuration has: {known}"
+                raise PydanticCustomError(
+                    "unknown_endpoint",
+                    "stage {stage} names endpoint '{name}'; the configuration has: {known}",
+                    {"stage": stage, "name": unknown[0], "known": ", ".join(sorted(self.endpoints))},
                 )
         return self
 

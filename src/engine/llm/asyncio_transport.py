@@ -142,7 +142,7 @@ class AsyncioTransport:
                     ssl=self._tls if head.is_tls else None,
                     server_hostname=head.host if head.is_tls else None,
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             reason = "tls" if isinstance(error, ssl.SSLError) else "connect"
             call.fail(reason, f"cannot connect: {str(error) or type(error).__name__}", error)
         except BaseException as error:
@@ -171,8 +171,8 @@ class AsyncioTransport:
 
     def connection_is_free(self, connection: Connection) -> None:
         """Give it to the call that has waited longest, or keep it."""
-        if self._waiting:
-            call = next(iter(self._waiting))
+        call = self._longest_waiting()
+        if call is not None:
             if call.head.origin == connection.origin:
                 del self._waiting[call]
                 connection.send(call)
@@ -190,9 +190,18 @@ class AsyncioTransport:
         if self._closed:
             if not self._connections:
                 self._all_gone.set()
-        elif self._waiting and len(self._connections) < self._limit:
-            call, _ = self._waiting.popitem(last=False)
+        elif len(self._connections) < self._limit and (call := self._longest_waiting()) is not None:
+            del self._waiting[call]
             self._start(call, asyncio.get_running_loop().time())
+
+    def _longest_waiting(self) -> Call | None:
+        while self._waiting:
+            call = next(iter(self._waiting))
+            if not call.future.done():
+                return call
+            # Its deadline has passed or it was cancelled, and its `post` has not run since: never send it.
+            del self._waiting[call]
+        return None
 
     # The one timer.
 

@@ -124,7 +124,7 @@ class HttpxTransport:
         fields = {
             "host": target.url.netloc.decode("ascii"),
             "accept": "*/*",
-            "accept-encoding": "gzip",
+            "accept-encoding": "identity",
             "user-agent": USER_AGENT,
             "content-length": str(len(body)),
         }

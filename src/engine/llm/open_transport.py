@@ -1,5 +1,7 @@
 """Which transport is opened, and with which defaults; the one place that names both adapters.
 
+A proxy needs `httpx`, so an endpoint with one gets it whatever its kind says: the result is the same.
+
 No proxy is taken from the environment: a run goes where its configuration says. With an explicit
 `proxy`, loopback hosts are still reached directly.
 """
@@ -11,7 +13,6 @@ from pathlib import Path
 from engine.config.settings import TransportKind
 from engine.llm.asyncio_transport import AsyncioTransport
 from engine.llm.httpx_transport import HttpxTransport
-from engine.llm.pyreqwest_transport import PyreqwestTransport
 from engine.llm.transport import MAX_BODY_BYTES, Transport
 
 # Shorter than the servers' own: uvicorn (vLLM and most self-hosted servers) and Node close after 5 s.
@@ -43,8 +44,7 @@ def open_transport(
             ca_file=ca_file,
             proxy=proxy,
         )
-    adapter = AsyncioTransport if kind == "asyncio" else PyreqwestTransport
-    return adapter(
+    return AsyncioTransport(
         connections=connections,
         connect_timeout_s=connect_timeout_s,
         keepalive_s=keepalive_s,

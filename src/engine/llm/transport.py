@@ -17,7 +17,6 @@ from engine.version import __version__
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 USER_AGENT = f"recsim-engine/{__version__}"
-LOOPBACK = ("localhost", "127.0.0.0/8", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,14 @@ def refuse_headers(headers: Mapping[str, str]) -> None:
 
 
 def refuse_encoding(encoding: str | None, url: str) -> None:
-    """Refuse a body in an encoding that nobody asked for; gzip alone is asked for."""
+    """Refuse a body in an encoding that cannot be read.
+
+    None is asked for: to inflate a reply costs more than its bytes do. Some servers send gzip all the same.
+    """
     if encoding is not None and encoding.lower() not in ("", "identity", "gzip"):
         raise TransportFailed(
             "encoding",
-            f"{origin_of(url)}: content-encoding {encoding[:40]!r} was not asked for",
+            f"{origin_of(url)}: content-encoding {encoding[:40]!r} cannot be read",
             possibly_paid=True,
             no_byte_received=False,
         )
