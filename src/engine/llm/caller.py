@@ -39,6 +39,7 @@ from engine.wire.message_log import MessageLog
 _BYTES_PER_TOKEN = 3
 # An endpoint that has never answered is more likely mistyped than restarting.
 _NEVER_ANSWERED_S = 5.0
+_FEWEST_MISUNDERSTOOD = 3
 
 
 class CallStore(Protocol):
@@ -276,6 +277,11 @@ class Caller:
         jitter = Random(f"{self._run_seed}/{key}/{tries.made}")
         decision = decide(failure, tries, attempts=self._attempts, random=jitter)
         match decision:
+            case Wait() if not endpoint.has_answered and endpoint.misunderstood >= _FEWEST_MISUNDERSTOOD:
+                # A page or another format, and never a reply: no conversation will fare better.
+                endpoint.refusal = _stopping_error(endpoint, failure)
+                self._stop_if_hopeless(pool, now)
+                return 0.0
             case Wait():
                 counts.retries[failure.reason] = counts.retries.get(failure.reason, 0) + 1
                 self._stop_if_hopeless(pool, now)
@@ -341,6 +347,11 @@ def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
             return Stopped(
                 f"{where} The account's money or quota is used up. Nothing is lost: add credit, then "
                 "`engine resume` goes on from here."
+            )
+        case "not_json" | "wrong_shape":
+            return ConfigError(
+                f"{where} Something answers there, but not in the OpenAI chat-completions format: the base "
+                "URL is everything before /chat/completions, and GET <base URL>/models lists the models."
             )
         case _:
             return ConfigError(

@@ -31,7 +31,7 @@ class Endpoint:
 
     `failing_since` is the monotonic time of the first failure after the last answer, or None. `refusal`
     is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
-    conversations' sides that live here.
+    conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Endpoint:
     has_answered: bool = False
     failing_since: float | None = None
     last_reason: str = ""
+    misunderstood: int = 0
     refusal: EngineError | None = None
     placed: int = 0
     breaker: Breaker = field(init=False)
@@ -68,6 +69,8 @@ class Endpoint:
     def failed(self, failure: CallFailed, now: float) -> None:
         """A call brought none. What a living server says about this call alone does not speak against it."""
         self.last_reason = failure.reason
+        if failure.reason in ("not_json", "wrong_shape"):
+            self.misunderstood += 1
         if failure.reason == "throttled":
             self.has_answered = True
             self.failing_since = None

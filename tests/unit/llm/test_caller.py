@@ -273,6 +273,16 @@ async def test_hopeless_endpoint_stops_the_run(reply: RawReply, error: type[Exce
 
 
 @pytest.mark.asyncio
+async def test_endpoint_that_never_speaks_the_format_stops_the_run() -> None:
+    bench = Bench(RawReply(200, {}, b"<html>welcome</html>"))
+    with pytest.raises(Draining):
+        await bench.ask()
+    assert isinstance(bench.drain.cause, ConfigError)
+    assert "not in the OpenAI" in str(bench.drain.cause)
+    assert len(bench.transport.bodies) == 3
+
+
+@pytest.mark.asyncio
 async def test_refused_connections_wait_and_then_stop_the_run() -> None:
     refused = TransportFailed("connect", "refused", possibly_paid=False)
     bench = Bench(refused)
@@ -371,6 +381,7 @@ failures = st.one_of(
 @given(st.lists(failures, max_size=30))
 def test_any_run_of_failures_ends_in_a_reply_or_in_exactly_the_attempts(script: list[Scripted]) -> None:
     bench = Bench(*script, OK, attempts=4)
+    bench.endpoint.has_answered = True
     try:
         assert anyio.run(bench.ask) == "hello"
         assert len(bench.store.replies) == 1
