@@ -124,8 +124,10 @@ def _collect_lines(
 
 def _describe(error: ValidationError, lines: Mapping[Location, int], source: str, at: Location) -> str:
     problems = []
-    for item in error.errors(include_url=False, include_context=False):
+    for item in error.errors(include_url=False):
         location = (*at, *(part for part in item["loc"] if part != "[key]"))
+        if item["type"] == "unknown_endpoint":
+            location = ("stages", item["ctx"]["stage"], "endpoint")
         line = _line_of(location, lines)
         dotted = ".".join(str(part) for part in location) or "(the whole file)"
         if item["type"] == "extra_forbidden" or (item["type"] == "literal_error" and "[key]" in item["loc"]):
@@ -134,7 +136,7 @@ def _describe(error: ValidationError, lines: Mapping[Location, int], source: str
             problems.append(f"{source}, line {line}: `{dotted}` is missing.")
         else:
             # Our own messages say what matters, and a URL may hold a key; a container may be endless.
-            is_shown = item["type"] != "value_error" and isinstance(
+            is_shown = item["type"] not in ("value_error", "unknown_endpoint") and isinstance(
                 item["input"], str | int | float | date | None
             )
             shown = f" (it is {item['input']!r:.80})" if is_shown else ""

@@ -68,7 +68,7 @@ MISTAKES = {
     "no mapping": ("presets:\n  p: m\n", 5, "preset `p` holds no"),
     "a list": ("presets: [p]\n", 4, "`presets` holds names"),
     "an unknown endpoint": (
-        "presets:\n  p: {endpoint: lob, model: m}\nstages:\n  simulator: {preset: p}\n", 1,
+        "presets:\n  p: {endpoint: lob, model: m}\nstages:\n  simulator: {preset: p}\n", 5,
         "names endpoint 'lob'",
     ),
 }  # fmt: skip
