@@ -80,6 +80,14 @@ def test_prune_by_age(four: Path, capsys: Capture) -> None:
     assert names(four) == {"new", "old", "older"}
 
 
+def test_prune_leaves_what_it_cannot_read(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/journal.sqlite").write_bytes(b"no database" * 500)
+    assert engine("runs", "prune", "--keep", "0", "--unfinished", "--yes", "--runs-dir", tmp_path) == 0
+    assert "stays: its journal cannot be read" in capsys.readouterr().out
+    assert names(tmp_path) == {"broken"}
+
+
 def test_prune_touches_no_run_that_is_held_and_no_link(four: Path, capsys: Capture) -> None:
     elsewhere = four / "elsewhere"
     elsewhere.mkdir()

@@ -47,8 +47,8 @@ def remove_run(folder: RunFolder, *, with_unfinished: bool) -> None:
     lock = RunLock(folder.path)
     lock.take()
     try:
-        reason = _unfinished_because(folder)
-        if reason and not with_unfinished:
+        reason = _incomplete_because(folder, with_unfinished=with_unfinished)
+        if reason:
             raise RunLocked(f"run {folder.name} stays: {reason}.")
         shutil.rmtree(folder.path)
     except OSError as error:
@@ -62,16 +62,19 @@ def _stays_because(folder: RunFolder, *, with_unfinished: bool) -> str:
         return "it is a link to a folder elsewhere"
     if folder.is_held():
         return "a process works on it"
-    return "" if with_unfinished else _unfinished_because(folder)
+    return _incomplete_because(folder, with_unfinished=with_unfinished)
 
 
-def _unfinished_because(folder: RunFolder) -> str:
+def _incomplete_because(folder: RunFolder, *, with_unfinished: bool) -> str:
     try:
         with closing(Reader(folder.journal)) as reader:
             plan = stored_plan(reader)
             ended = sum(reader.counts_by_result(STAGE).values())
     except EngineError:
+        # Paid replies may be in it all the same: whoever knows better removes the folder.
         return "its journal cannot be read"
+    if with_unfinished:
+        return ""
     if plan is None:
         return "it was never started"
     return "" if ended >= len(plan) else f"it is unfinished ({ended:,} of {len(plan):,})"
