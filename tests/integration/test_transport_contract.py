@@ -242,6 +242,18 @@ class TestConnections:
             assert server.connections == 100
             assert server.most_open == 50
 
+    async def test_calls_cancelled_at_any_moment_leave_their_slots_free(self, kind: TransportKind) -> None:
+        async with serve_faults(say_hello) as server, opened(kind, 2) as transport:
+            for turns in range(30):
+                calls = [asyncio.ensure_future(post(transport, server.url)) for _ in range(3)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for call in calls:
+                    call.cancel()
+                await asyncio.wait(calls)
+            for _ in range(3):
+                assert (await post(transport, server.url)).body == b"hello"
+
     async def test_closing_twice_is_safe_and_ends_calls_in_flight(self, kind: TransportKind) -> None:
         async with serve_faults(send(b"", then="stall")) as server, opened(kind) as transport:
             call = asyncio.ensure_future(failure_of(transport, server.url))

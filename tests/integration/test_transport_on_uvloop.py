@@ -34,6 +34,7 @@ def test_connections() -> None:
     for how in ("end", "reset"):
         uvloop.run(tests.test_idle_close_at_the_moment_of_reuse_is_told_as_such("asyncio", how))
     uvloop.run(tests.test_calls_after_many_cancelled_ones_work("asyncio"))
+    uvloop.run(tests.test_calls_cancelled_at_any_moment_leave_their_slots_free("asyncio"))
     uvloop.run(tests.test_closing_twice_is_safe_and_ends_calls_in_flight("asyncio"))
 
 

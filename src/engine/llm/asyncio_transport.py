@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class AsyncioTransport:
     """
 
     __slots__ = (
-        "_all_gone", "_calls", "_closed", "_connect_timeout_s", "_connecting", "_connections", "_heads",
+        "_all_gone", "_calls", "_closed", "_connect_timeout_s", "_connections", "_heads",
         "_idle", "_keepalive_s", "_limit", "_max_body_bytes", "_timer", "_tls", "_waiting", "_wake_at",
     )  # fmt: skip
 
@@ -56,7 +57,6 @@ class AsyncioTransport:
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], RequestHead] = {}
         self._calls: set[Call] = set()
         self._waiting: OrderedDict[Call, None] = OrderedDict()
-        self._connecting: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._idle: dict[str, list[Connection]] = {}  # by origin, the longest idle first
         self._wake_at = inf
@@ -118,9 +118,8 @@ class AsyncioTransport:
         if len(self._connections) < self._limit:
             connection = Connection(self, origin, self._max_body_bytes)
             self._connections.add(connection)
-            call.connecting = asyncio.get_running_loop().create_task(self._connect(call, connection))
-            self._connecting.add(call.connecting)
-            call.connecting.add_done_callback(self._connecting.discard)
+            call.connecting = asyncio.get_running_loop().create_task(self._connect(call.head, connection))
+            call.connecting.add_done_callback(partial(self._connected, call, connection))
             return
         self._waiting[call] = None
         for others in self._idle.values():  # of another origin: the slot goes to this call once it is gone
@@ -129,35 +128,36 @@ class AsyncioTransport:
                     connection.abort()
                     return
 
-    async def _connect(self, call: Call, connection: Connection) -> None:
-        head = call.head
-        try:
-            if head.is_tls and self._tls is None:
-                self._tls = tls_context()
-            async with asyncio.timeout(self._connect_timeout_s):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection,
-                    head.host,
-                    head.port,
-                    ssl=self._tls if head.is_tls else None,
-                    server_hostname=head.host if head.is_tls else None,
-                )
-        except (OSError, ValueError) as error:
+    async def _connect(self, head: RequestHead, connection: Connection) -> None:
+        if head.is_tls and self._tls is None:
+            self._tls = tls_context()
+        async with asyncio.timeout(self._connect_timeout_s):
+            await asyncio.get_running_loop().create_connection(
+                lambda: connection,
+                head.host,
+                head.port,
+                ssl=self._tls if head.is_tls else None,
+                server_hostname=head.host if head.is_tls else None,
+            )
+
+    def _connected(self, call: Call, connection: Connection, task: asyncio.Task[None]) -> None:
+        # A callback, since a task that is cancelled before its first step runs none of its own `finally`.
+        call.connecting = None
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if isinstance(error, (OSError, ValueError)):
             reason = "tls" if isinstance(error, ssl.SSLError) else "connect"
             call.fail(reason, f"cannot connect: {str(error) or type(error).__name__}", error)
-        except BaseException as error:
-            # Cancelled together with its call, or a bug, which the caller must see instead of waiting.
-            if not call.future.done():
-                call.future.set_exception(error)
-            raise
-        finally:
-            call.connecting = None
-            if call.future.done():
-                connection.abort()
-            elif connection.is_open:
-                connection.send(call)
-            else:
-                call.fail("reset", "the connection closed before anything was sent")
+        elif error is not None and not call.future.done():
+            call.future.set_exception(error)  # a bug, which the caller must see instead of waiting
+        if call.future.done():
+            connection.abort()
+            if error is not None:
+                # The loop has closed what it had begun; uvloop does so without `connection_lost`.
+                asyncio.get_running_loop().call_soon(self.connection_is_gone, connection)
+        elif connection.is_open:
+            connection.send(call)
+        else:
+            call.fail("reset", "the connection closed before anything was sent")
 
     def _leave(self, call: Call) -> None:
         """Take from a call that has ended what it still holds: its place in the queue, its connection."""

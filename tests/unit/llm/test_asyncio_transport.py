@@ -136,6 +136,21 @@ class TestPool:
         assert (await second).status == 200
         await transport.aclose()
 
+    async def test_a_call_cancelled_before_its_connection_is_begun_leaves_no_slot_taken(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wires, transport = Wires(monkeypatch), transport_of(1)
+        for turns in range(4):
+            call = post(transport)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait([call])
+            await settle()
+            assert all(wire.closed for wire in wires)
+            assert "connections=0/1" in repr(transport)
+        await transport.aclose()
+
     async def test_the_connection_used_last_is_used_next_and_an_old_one_never(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -193,7 +208,6 @@ class TestPool:
             raise RuntimeError("a bug")
 
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", break_down)
-        monkeypatch.setattr(asyncio.get_running_loop(), "call_exception_handler", lambda context: None)
         transport = transport_of(1)
         for _ in range(2):
             with pytest.raises(RuntimeError, match="a bug"):
