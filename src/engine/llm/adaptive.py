@@ -1,0 +1,414 @@
+"""How many calls an endpoint serves when nobody has said so: found by trying, a little at a time.
+
+Servers limit calls in flight, or calls per minute, or they only get slower. So two limits are kept side by
+side, in flight (here) and rate (`pace`), and each answers for its own refusals:
+
+    more in service than was ever served       the last step up was too many: back to what is in service
+    no more than was served through a round    a rate, or the limit fell: cut deeper with each refusal that
+                                               follows; if some are accepted meanwhile, that is the rate
+    nothing in service                         all is used up, as in a window of a minute: hold, and try one
+                                               call now and then; what had been accepted is the rate
+
+Calls that were under way when the last refusal came bring no news when they are refused too. The limit
+doubles in each round at the start; later steps begin at 1 % and double while they go well.
+
+A server that queues is told by its throughput, in calls/s and tokens/s, since replies get longer and shorter
+in the course of a run (at the start, where all conversations are at the same turn, the better of both
+counts). The start ends where doubling brings surely less than 15 %, at the smallest limit that was as good;
+later a step up (a quarter) stays where throughput grows with at least the limit's power 1/4, and a step
+down, tried where latency is stretched, where it costs less.
+
+Pure: no task, no timer, no clock. Each event is constant work, and memory is constant.
+"""
+
+from __future__ import annotations
+
+import math
+
+from engine.llm.pace import MARGIN, Pace
+
+START = 8
+WORTH_DOUBLING = 1.15
+WORTH_DOUBLING_EXPONENT = math.log2(WORTH_DOUBLING)
+# While the limit doubles, a queue's latency lags behind it, which flatters the last level by up to 4/3.
+AS_GOOD = WORTH_DOUBLING * 4 / 3
+WORTH_EXPONENT = 0.25
+FIRST_STEP = 0.01
+LARGEST_STEP = 0.25
+# Smaller steps change throughput by less than can be measured.
+MEASURED_STEP = 0.2
+# Between steps that went wrong.
+REST_S = 5.0
+LONGEST_REST_S = 20.0
+FEWEST_SAMPLES = 200
+# Steps may cost one refusal in so many calls.
+CALLS_PER_REFUSAL = 300
+# Latency over the lowest seen: below it nothing queues, and a step down would only cost. Where calls are
+# refused a queue is not expected.
+STRETCHED = 1.4
+STRETCHED_REFUSING = 2.0
+# While calls become more and more, those that have come back are mostly short ones.
+START_BIAS = 1.25
+# Refusals further apart are not one story.
+QUIET_S = 10.0
+# The first calls of a run were few: a window that opens again lets only so many through at first.
+FIRST_CALLS_S = 2.5
+# Refusals in a row with the same number in service: then that number is the limit, not a rate.
+ALIKE = 4
+
+
+class Sample:
+    """Replies at one limit: how many, how long, how many tokens."""
+
+    __slots__ = ("latency_s", "limit", "replies", "squares", "tokens")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.replies = 0
+        self.latency_s = 0.0
+        self.squares = 0.0
+        self.tokens = 0
+
+    def add(self, latency_s: float, tokens: int) -> None:
+        """Count a reply."""
+        self.replies += 1
+        self.latency_s += latency_s
+        self.squares += latency_s * latency_s
+        self.tokens += tokens
+
+    def gain_over(self, other: Sample) -> float:
+        """By what factor throughput is higher than in `other` (Little's law: limit / latency).
+
+        In calls/s and in tokens/s, the geometric mean of both: the better of two noisy ones would say too
+        much, again and again.
+        """
+        calls, tokens = self._gains_over(other)
+        return math.sqrt(calls * tokens)
+
+    def best_gain_over(self, other: Sample) -> float:
+        """The same, in calls/s or tokens/s, whichever grew more."""
+        return max(self._gains_over(other))
+
+    def _gains_over(self, other: Sample) -> tuple[float, float]:
+        gain = self.limit / other.limit * other.latency_s / self.latency_s
+        calls = gain * self.replies / other.replies
+        return calls, gain * self.tokens / other.tokens if self.tokens and other.tokens else calls
+
+    def variance(self) -> float:
+        """The mean latency's squared relative standard error."""
+        squares = self.squares * self.replies / (self.latency_s * self.latency_s)
+        return max(0.0, squares - 1) / self.replies
+
+
+class Governor:
+    """The limits of one endpoint, found while calling it; at most `most` calls in flight.
+
+    Send only while fewer than `in_flight_limit` are in the air and `wait_s` is 0, and report each call:
+    `on_send`, then one of `on_reply`, `on_throttle` (429, 503, 529) and `on_failure`. Times are monotonic
+    seconds and must not go backwards.
+    """
+
+    __slots__ = (
+        "_alike", "_base", "_before", "_credit", "_cut_at", "_dry_at", "_has_refused", "_held_until",
+        "_holds", "_is_probing", "_is_starting", "_is_up", "_last_served", "_levels", "_limit", "_low_at",
+        "_lows", "_most", "_pace", "_period_accepted", "_period_at", "_period_limit", "_period_window",
+        "_rest_s", "_rested_at", "_sample", "_skip", "_step", "_unloaded_per_token_s", "_unloaded_s",
+    )  # fmt: skip
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._pace = Pace()
+        self._limit = min(START, most)
+        # What was served through a whole round.
+        self._base = 0
+        # Replies to wait for until those sent at the old limit are in; then the sample of this limit.
+        self._skip = 0
+        self._sample = Sample(self._limit)
+        self._before: Sample | None = None
+        self._is_starting = True
+        self._levels: list[Sample] = []
+        self._is_probing = False
+        self._is_up = False
+        self._step = LARGEST_STEP
+        self._rested_at = -math.inf
+        self._rest_s = REST_S
+        # Refusals that steps may still cost.
+        self._credit = 3.0
+        self._unloaded_s = math.inf
+        self._unloaded_per_token_s = math.inf
+        self._has_refused = False
+        self._cut_at = -math.inf
+        # A period: refusals with less than QUIET_S between them. `_lows`: those without a step up to blame.
+        self._period_at = -math.inf
+        self._period_limit = self._limit
+        self._period_accepted = 0
+        self._period_window = 0
+        self._lows = 0
+        self._low_at = -math.inf
+        self._alike = 0
+        self._last_served = 0
+        self._dry_at = math.inf
+        self._held_until = -math.inf
+        self._holds = 0
+
+    @property
+    def in_flight_limit(self) -> int:
+        return self._limit
+
+    @property
+    def requests_per_min(self) -> float | None:
+        """The rate cap that was found; None while none is known."""
+        return self._pace.rate * 60 if self._pace.is_known else None
+
+    @property
+    def held_until(self) -> float:
+        """Nothing is to be sent before this time."""
+        return self._held_until
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next call may be sent; 0 = now."""
+        return max(0.0, self._held_until - now, self._pace.wait_s(now))
+
+    def on_send(self, now: float) -> None:
+        """A call is sent."""
+        self._pace.sent(now)
+
+    # Replies
+
+    def on_reply(
+        self, now: float, *, latency_s: float, output_tokens: int, in_service: int, is_saturated: bool
+    ) -> None:
+        """A call brought a reply; `in_service` others are in the air.
+
+        `is_saturated`: callers wait, or nearly all of the limit is used, so that success says something.
+        """
+        if now - latency_s > self._cut_at:
+            self._holds = 0
+            if self._dry_at < math.inf:
+                self._end_drought(now)
+        if self._pace.is_known:
+            self._pace.replied(now, is_saturated=is_saturated)
+        if not is_saturated or in_service + 1 < 0.8 * self._limit:
+            return
+        self._credit = min(self._credit + 1 / CALLS_PER_REFUSAL, max(8.0, 0.05 * self._limit))
+        if self._skip > 0:
+            self._skip -= 1
+            return
+        sample = self._sample
+        sample.add(latency_s, output_tokens)
+        if self._is_starting:
+            # One by one, so that the first refusal comes with few calls beyond the limit.
+            self._limit = min(self._limit + 1, self._most)
+            if sample.replies >= sample.limit:
+                self._end_start_round()
+        elif sample.replies >= self._samples_needed():
+            self._end_round(now)
+
+    def _samples_needed(self) -> int:
+        if self._is_probing and not self._is_measured:
+            return self._limit
+        return max(2 * self._limit, FEWEST_SAMPLES)
+
+    @property
+    def _is_measured(self) -> bool:
+        return not (self._is_up and self._has_refused and self._step < MEASURED_STEP)
+
+    def _end_start_round(self) -> None:
+        sample, before = self._sample, self._before
+        self._note_unloaded(sample)
+        if before is not None:
+            doubt = math.sqrt(sample.variance() + before.variance())
+            worth = (sample.limit / before.limit) ** WORTH_DOUBLING_EXPONENT
+            if sample.best_gain_over(before) * (1 + 2 * doubt) < worth:
+                self._is_starting = False
+                good = (level for level in self._levels if sample.best_gain_over(level) < AS_GOOD)
+                self._set_limit(next(good, before).limit)
+                self._base = self._limit
+                return
+        self._base = sample.limit
+        if self._limit == sample.limit:
+            self._is_starting = False  # it is at its most
+            self._set_limit(self._limit)
+            return
+        self._levels.append(sample)
+        self._before = sample
+        self._sample = Sample(self._limit)
+
+    def _end_round(self, now: float) -> None:
+        """Decide on the step under test, or begin the next one: a round has gone by without a refusal."""
+        sample, before = self._sample, self._before
+        self._note_unloaded(sample)
+        if not self._is_probing or before is None:
+            self._base = self._limit
+            has_rested = now - self._rested_at >= self._rest_s
+            if has_rested and (not self._has_refused or self._credit >= self._limit * self._step):
+                self._begin_step(is_up=not self._is_up or not self._is_stretched(sample))
+            elif sample.replies >= 4 * max(self._limit, FEWEST_SAMPLES):
+                self._sample = Sample(self._limit)
+            return
+        self._is_probing = False
+        worth = (sample.limit / before.limit) ** WORTH_EXPONENT
+        if not self._is_measured or sample.gain_over(before) >= worth:
+            self._base = self._limit
+            self._rest_s = REST_S
+            if self._is_up:
+                self._step = min(2 * self._step, LARGEST_STEP)
+            self._begin_step(is_up=self._is_up)
+        else:
+            self._rest(now)
+            self._set_limit(before.limit)
+            self._base = self._limit
+
+    def _begin_step(self, *, is_up: bool) -> None:
+        if is_up and self._limit >= self._most:
+            if not self._is_stretched(self._sample):
+                return
+            is_up = False
+        self._before = self._sample
+        self._is_probing = True
+        self._is_up = is_up
+        if is_up:
+            self._set_limit(self._limit + max(1, int(self._limit * self._step)))
+        else:
+            self._set_limit(int(self._limit / (1 + LARGEST_STEP)))
+            self._base = self._limit
+
+    def _rest(self, now: float) -> None:
+        self._rested_at = now
+        self._rest_s = min(self._rest_s * 1.5, LONGEST_REST_S)
+
+    def _note_unloaded(self, sample: Sample) -> None:
+        # The least of many noisy means would be too low: each counts with its doubt.
+        surely = (1 + 2 * math.sqrt(sample.variance())) * sample.latency_s
+        if self._is_starting:
+            surely *= START_BIAS
+        self._unloaded_s = min(self._unloaded_s, surely / sample.replies)
+        if sample.tokens:
+            self._unloaded_per_token_s = min(self._unloaded_per_token_s, surely / sample.tokens)
+
+    def _is_stretched(self, sample: Sample) -> bool:
+        factor = STRETCHED_REFUSING if self._has_refused else STRETCHED
+        return sample.latency_s > factor * max(
+            self._unloaded_s * sample.replies,
+            self._unloaded_per_token_s * sample.tokens if sample.tokens else 0,
+        )
+
+    def _set_limit(self, limit: int) -> None:
+        in_air = self._limit
+        self._limit = min(max(limit, 1), self._most)
+        self._skip = max(self._limit, in_air)
+        self._sample = Sample(self._limit)
+
+    # Refusals
+
+    def on_throttle(
+        self, now: float, *, sent_at: float, in_service: int, retry_after_s: float | None
+    ) -> None:
+        """A call that was sent at `sent_at` was refused; `in_service` others are in the air."""
+        self._pace.refused(now)
+        self._has_refused = True
+        is_low = in_service < self._base
+        if sent_at <= self._cut_at and in_service and (not is_low or self._lows):
+            # It was under way when the last refusal came.
+            if not self._pace.is_known:
+                self._cut(in_service)
+            return
+        self._open_period(now)
+        is_alike = abs(in_service - self._last_served) <= 0.005 * in_service
+        self._alike = self._alike + 1 if is_alike else 0
+        self._last_served = in_service
+        self._cut_at = now
+        self._step = FIRST_STEP
+        if self._is_starting and in_service:
+            self._rested_at = now
+            self._cut(in_service)
+        elif in_service == 0:
+            self._hold(now, retry_after_s)
+        elif self._pace.is_used(now) and in_service + 1 < 0.9 * self._limit:
+            self._slow_down(now, in_service)
+        elif not is_low:
+            self._rest(now)
+            if self._is_probing:
+                self._credit -= max(1, self._limit - in_service)
+            self._cut(in_service)
+        else:
+            self._rested_at, self._rest_s = now, REST_S
+            self._refused_low(now, in_service)
+
+    def _open_period(self, now: float) -> None:
+        if now - self._cut_at <= QUIET_S or self._dry_at < math.inf:
+            return
+        self._period_at = now
+        self._period_limit = self._limit
+        self._period_accepted = self._pace.total
+        self._period_window = self._pace.in_window
+        self._lows = 0
+        self._alike = 0
+
+    def _cut(self, limit: int) -> None:
+        self._is_starting = False
+        self._is_probing = False
+        self._set_limit(min(self._limit, limit))
+        self._base = min(self._base, self._limit)
+
+    def _slow_down(self, now: float, in_service: int) -> None:
+        self._lows += 1
+        self._pace.cut(now, nth=self._lows, since=self._period_at)
+        if self._alike >= ALIKE:
+            self._cut(in_service)
+
+    def _refused_low(self, now: float, in_service: int) -> None:
+        """Refused at what had been served: either a rate is used up, or the limit in flight fell."""
+        if self._pace.is_known:
+            self._slow_down(now, in_service)
+            return
+        self._lows += 1
+        since_s, accepted = now - self._period_at, self._pace.total - self._period_accepted
+        is_again = self._lows == 1 and now - self._low_at < 600
+        if self._lows == 1:
+            self._low_at = now
+        if since_s >= 1 and accepted >= 10:
+            self._pace.set(now, accepted / since_s)
+        elif is_again:
+            self._pace.set(now, self._pace.recent(10) / 10 * MARGIN)
+        else:
+            self._cut(round(min(self._limit, in_service) * (1 - min(0.01 * 2.0**self._lows, 0.5))))
+            self._held_until = max(self._held_until, now + min(0.02 * 2.0**self._lows, 0.5))
+            return
+        # The rate answers from here on.
+        self._set_limit(max(self._limit, self._period_limit))
+
+    def _hold(self, now: float, retry_after_s: float | None) -> None:
+        """Send nothing for a while, then one call."""
+        self._dry_at = min(self._dry_at, now)
+        hold_s = min(0.25 * 2.0 ** min(self._holds, 10), 5.0)
+        self._holds += 1
+        # The likeliest end of the first drought, if it is a window's.
+        until_window_s = self._pace.window_ends_at() - now
+        if until_window_s > 0:
+            hold_s = min(hold_s, until_window_s + FIRST_CALLS_S)
+        if retry_after_s is not None:
+            hold_s = max(hold_s, min(retry_after_s, 120.0))
+        self._held_until = max(self._held_until, now + hold_s)
+        self._cut(1)
+
+    def _end_drought(self, now: float) -> None:
+        """A call is served again: now the rate is known."""
+        lasted_s = now - self._dry_at
+        self._dry_at = math.inf
+        self._lows = self._alike = 0
+        self._set_limit(max(self._limit, self._period_limit))
+        if lasted_s >= QUIET_S:
+            # What had been accepted filled a window: of a minute, most likely.
+            rate = self._period_window / 60
+            self._pace.set(now, rate * MARGIN, ceiling=rate)
+        elif not self._pace.is_known:
+            accepted = max(1, self._pace.total - self._period_accepted)
+            self._pace.set(now, accepted / max(now - self._period_at, 0.5))
+
+    def on_failure(self, now: float) -> None:
+        """A call failed in another way (timeout, 5xx). That is the breaker's business and no news here."""
+
+    def __repr__(self) -> str:
+        rate = f", {self._pace.rate * 60:,.0f} requests/min" if self._pace.is_known else ""
+        return f"Governor({self._limit} in flight{rate}{', starting' if self._is_starting else ''})"

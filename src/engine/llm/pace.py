@@ -1,0 +1,153 @@
+"""A rate that is being found: what was accepted, second by second, and how fast calls may follow each other.
+
+    grown    0.5 % at a time while it is used in full and nothing is refused; after a quiet minute in steps
+             that double up to 15 %; towards the last known ceiling by half of what is missing
+    cut      3, 4, 8, 16, 32 % at refusals that follow each other, then to 97 % of what is really accepted
+
+A quiet minute, because a window of a minute refuses only half a minute after the rate went over it. Times
+are monotonic seconds, rates are calls per second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+WINDOW_S = 60
+MARGIN = 0.97
+CUTS = (0.03, 0.04, 0.08, 0.16, 0.32)
+FIRST_STEP = 0.005
+LARGEST_STEP = 0.15
+# Before a rate has ever been refused, and it was only a first guess.
+GUESS_STEP = 0.1
+INTERVAL_S = 5.0
+PLAIN_STEPS = 6
+# What a late timer leaves unused is kept: so much, or one call.
+STORED_S = 0.05
+SLOWEST = 0.05
+
+
+class Pace:
+    """The rate of one endpoint; `rate` is infinite while none is known."""
+
+    __slots__ = (
+        "_accepted", "_at", "_began_at", "_ceiling", "_next_at", "_refused_at", "_replies", "_second",
+        "_step", "_steps", "_window", "rate", "total",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.rate = math.inf
+        # Calls sent less calls refused: ever, in the last minute, and in each of its seconds.
+        self.total = 0
+        self._window = 0
+        self._accepted: deque[int] = deque([0], WINDOW_S)
+        self._second = 0
+        self._began_at = math.inf
+        self._next_at = -math.inf
+        self._ceiling = 0.0
+        self._step = FIRST_STEP
+        self._steps = 0
+        # Since the last change: when, and how many replies.
+        self._at = -math.inf
+        self._replies = 0
+        self._refused_at = -math.inf
+
+    @property
+    def is_known(self) -> bool:
+        return self.rate < math.inf
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until the next call may follow; 0 or less = now."""
+        return self._next_at - now
+
+    def is_used(self, now: float) -> bool:
+        """Whether calls are sent as fast as the rate lets them."""
+        return self.is_known and now - self._next_at < max(0.25, 2 / self.rate)
+
+    def sent(self, now: float) -> None:
+        """A call is sent."""
+        if self.is_known:
+            stored_s = max(STORED_S, 1 / self.rate)
+            self._next_at = max(self._next_at, now - stored_s) + 1 / self.rate
+        self._began_at = min(self._began_at, now)
+        self._count(now, 1)
+
+    def refused(self, now: float) -> None:
+        """A call that was sent was refused."""
+        self._refused_at = now
+        self._count(now, -1)
+
+    def _count(self, now: float, calls: int) -> None:
+        for _ in range(min(int(now) - self._second, WINDOW_S)):
+            if len(self._accepted) == WINDOW_S:
+                self._window -= self._accepted[0]
+            self._accepted.append(0)
+        self._second = int(now)
+        self._accepted[-1] += calls
+        self._window += calls
+        self.total += calls
+
+    @property
+    def in_window(self) -> int:
+        """Calls accepted in the last minute."""
+        return self._window
+
+    def window_ends_at(self) -> float:
+        """When the first minute since the first call is over."""
+        return self._began_at + WINDOW_S
+
+    def recent(self, seconds: int) -> int:
+        """Calls accepted in the last whole seconds, at most a minute of them."""
+        return sum(list(self._accepted)[-1 - seconds : -1])
+
+    def set(self, now: float, rate: float, *, ceiling: float | None = None) -> None:
+        """Go on at `rate`; `ceiling`: what is thought to be allowed."""
+        self.rate = max(rate, SLOWEST)
+        if ceiling is not None:
+            self._ceiling = ceiling
+        self._step, self._steps = FIRST_STEP, 0
+        self._at, self._replies = now, 0
+        self._next_at = max(self._next_at, now + 1 / self.rate)
+
+    def cut(self, now: float, *, nth: int, since: float) -> None:
+        """Slow down at the `nth` refusal (1, 2, ...) of those that began at `since`."""
+        if nth == 1:
+            has_minute = now >= self.window_ends_at()
+            self._ceiling = min(self.rate, self._window / WINDOW_S) if has_minute else self.rate
+        rate = self.rate
+        seconds = int(min(now - since, 10.0))
+        accepted = self.recent(seconds)
+        if nth <= len(CUTS):
+            rate *= 1 - CUTS[nth - 1]
+        elif accepted >= 10:
+            rate = min(rate, accepted / seconds * MARGIN)
+        elif nth % 8 == 0:
+            rate *= 0.5
+        self.set(now, rate)
+
+    def replied(self, now: float, *, is_saturated: bool) -> None:
+        """A call brought a reply; raise the rate where it is time."""
+        self._replies += 1
+        is_recovering = self.rate * 1.03 < self._ceiling
+        is_guess = self._ceiling == 0
+        # Each step may end in a few refusals, so it takes calls as well as time.
+        fewest = 10 if is_recovering else 20 if is_guess else 60
+        if not is_saturated or now - self._at < INTERVAL_S or self._replies < fewest:
+            return
+        is_used = self._replies >= 0.9 * self.rate * (now - self._at)
+        self._at, self._replies = now, 0
+        if not is_used:
+            return
+        if is_recovering:
+            self.rate += (self._ceiling - self.rate) / 2
+        elif is_guess:
+            self.rate *= 1 + GUESS_STEP
+        else:
+            self._steps += 1
+            if self._steps > PLAIN_STEPS and now - self._refused_at > WINDOW_S:
+                self._step = min(2 * self._step, LARGEST_STEP)
+            self.rate *= 1 + self._step
+
+    def __repr__(self) -> str:
+        known = f"{self.rate * 60:,.0f} requests/min" if self.is_known else "no rate"
+        return f"Pace({known}, {self._window} accepted in the last minute)"

@@ -1,0 +1,237 @@
+"""The governor and simulated servers: limits found, used nearly in full, followed when they move."""
+
+from __future__ import annotations
+
+import math
+from random import Random
+
+import pytest
+from tests.doubles.simulated_server import (
+    Bucket,
+    Gentle,
+    InFlightCap,
+    Loop,
+    Queue,
+    Server,
+    SlidingWindow,
+    fixed,
+    lognormal,
+)
+
+from engine.llm.adaptive import Governor
+
+SIGMA = 0.6
+# Of a lognormal with median 1.
+MEAN, P95 = math.exp(SIGMA**2 / 2), math.exp(1.645 * SIGMA)
+SEEDS = [1, 2, 3]
+
+
+def refused_share(loop: Loop) -> float:
+    return len(loop.refusals) / (len(loop.refusals) + len(loop.replies))
+
+
+class TestCapInFlight:
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize(
+        ("most", "callers", "seconds"), [(4, 64, 0.5), (20, 1_024, 0.5), (100, 1_024, 0.5), (600, 2_000, 2.0)]
+    )
+    def test_varied_latencies(self, most: int, callers: int, seconds: float, seed: int) -> None:
+        loop = Loop(InFlightCap(most), callers, lognormal(seconds, SIGMA), seed)
+        loop.run(60)
+        assert loop.run(240).rate >= 0.95 * most / (seconds * MEAN)
+        assert refused_share(loop) <= 0.01
+
+    @pytest.mark.parametrize(
+        ("most", "seconds", "until"), [(4, 0.5, 300), (100, 0.5, 300), (600, 2.0, 300), (2_000, 5.0, 180)]
+    )
+    def test_latencies_all_alike(self, most: int, seconds: float, until: float) -> None:
+        loop = Loop(InFlightCap(most), 4_000, fixed(seconds))
+        loop.run(60)
+        assert loop.run(until).rate >= 0.98 * most / seconds
+        assert refused_share(loop) <= 0.01
+
+    def test_two_thousand(self) -> None:
+        loop = Loop(InFlightCap(2_000), 4_000, lognormal(3.0, SIGMA))
+        loop.run(60)
+        assert loop.run(120).rate >= 0.95 * 2_000 / (3.0 * MEAN)
+        assert refused_share(loop) <= 0.01
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_halved_and_doubled(self, seed: int) -> None:
+        server = InFlightCap(100)
+        loop = Loop(server, 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(60)
+        server.most = 50
+        after = loop.run(120)
+        assert after.refused_share <= 0.02
+        assert after.rate >= 0.9 * 50 / (0.5 * MEAN)
+        server.most = 100
+        loop.run(180)
+        assert loop.run(240).rate >= 0.9 * 100 / (0.5 * MEAN)
+
+
+class TestCapOnTheRate:
+    @pytest.mark.parametrize("seed", SEEDS[:2])
+    @pytest.mark.parametrize("has_hint", [False, True])
+    @pytest.mark.parametrize("per_min", [1_200, 3_000, 20_000])
+    @pytest.mark.parametrize("kind", ["second", "minute", "window"])
+    def test_any_window(self, kind: str, per_min: int, has_hint: bool, seed: int) -> None:
+        server = (
+            SlidingWindow(per_min, has_hint=has_hint)
+            if kind == "window"
+            else Bucket(per_min, 1 if kind == "second" else 60, has_hint=has_hint)
+        )
+        loop = Loop(server, 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(60)
+        first = loop.run(150)
+        assert first.rate >= (0.8 if kind == "window" else 0.92) * per_min / 60
+        assert first.refused_share <= 0.02
+        later = loop.run(300)
+        assert later.rate >= 0.95 * per_min / 60
+        assert later.refused_share <= 0.01
+
+    @pytest.mark.parametrize("seed", SEEDS[:2])
+    @pytest.mark.parametrize("holds_s", [1, 60])
+    def test_halved_and_doubled(self, holds_s: int, seed: int) -> None:
+        server = Bucket(12_000, holds_s)
+        loop = Loop(server, 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(120)
+        server.per_min = 6_000
+        after = loop.run(180)
+        assert after.rate >= 0.9 * 100
+        loop.run(240)
+        assert loop.run(300).refused_share <= 0.01
+        server.per_min = 12_000
+        loop.run(390)
+        assert loop.run(450).rate >= 0.9 * 200
+
+    def test_the_rate_is_told(self) -> None:
+        loop = Loop(Bucket(3_000, 1), 1_024, lognormal(0.5, SIGMA), 1)
+        loop.run(240)
+        found = loop.governor.requests_per_min
+        assert found is not None
+        assert 2_700 <= found <= 3_500
+        assert "requests/min" in repr(loop.governor)
+
+
+class TestServersThatOnlySlowDown:
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize("width", [16, 64, 200, 600])
+    def test_queue(self, width: int, seed: int) -> None:
+        loop = Loop(Queue(width), 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(60)
+        seen = loop.run(240)
+        assert seen.rate >= 0.9 * width / (0.5 * MEAN)
+        assert seen.p95_s <= 2 * 0.5 * P95
+
+    @pytest.mark.parametrize("width", [64, 200, 600])
+    def test_queue_with_latencies_all_alike(self, width: int) -> None:
+        loop = Loop(Queue(width), 1_024, fixed(0.5))
+        loop.run(60)
+        seen = loop.run(180)
+        assert seen.rate >= 0.95 * width / 0.5
+        assert seen.p95_s <= 2.01 * 0.5
+
+    @pytest.mark.parametrize("seed", SEEDS[:2])
+    def test_queue_halved_and_doubled(self, seed: int) -> None:
+        server = Queue(100)
+        loop = Loop(server, 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(90)
+        server.set_width(50)
+        assert loop.run(180).rate >= 0.95 * 50 / (0.5 * MEAN)
+        assert loop.run(240).p95_s <= 2 * 0.5 * P95
+        server.set_width(100)
+        loop.run(330)
+        assert loop.run(390).rate >= 0.9 * 100 / (0.5 * MEAN)
+
+    @pytest.mark.parametrize("seed", SEEDS[:2])
+    def test_throughput_that_still_grows_is_not_given_up(self, seed: int) -> None:
+        loop = Loop(Gentle(64), 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(120)
+        # Twice the calls in flight would bring about 20 % at this share of what no number could exceed.
+        assert loop.run(300).rate >= 0.7 * 64 / (0.5 * MEAN)
+
+    def test_no_limit_at_all(self) -> None:
+        loop = Loop(Server(), 1_024, fixed(0.5))
+        loop.run(5)
+        assert loop.governor.in_flight_limit == 1_024
+        assert loop.run(60).rate >= 0.99 * 1_024 / 0.5
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_no_limit_and_varied_latencies(self, seed: int) -> None:
+        loop = Loop(Server(), 1_024, lognormal(0.5, SIGMA), seed)
+        loop.run(15)
+        assert loop.run(90).rate >= 0.95 * 1_024 / (0.5 * MEAN)
+
+
+class TestNoiseAndIdleness:
+    def test_a_quiet_time_changes_nothing(self) -> None:
+        loop = Loop(InFlightCap(100), 1_024, lognormal(0.5, SIGMA))
+        loop.run(60)
+        loop.set_callers(5)
+        loop.run(80)
+        before = loop.governor.in_flight_limit
+        loop.run(200)
+        assert loop.governor.in_flight_limit == before >= 98
+        loop.set_callers(1_024)
+        after = loop.run(230)
+        assert after.rate >= 0.95 * 100 / (0.5 * MEAN)
+        assert after.refused_share <= 0.01
+
+    def test_low_load_from_the_start_does_not_grow_the_limit(self) -> None:
+        loop = Loop(Server(), 1_024, fixed(0.5))
+        loop.set_callers(0)
+        loop.run(5)
+        governor = Governor()
+        for number in range(1_000):
+            governor.on_send(number)
+            governor.on_reply(number + 0.5, latency_s=0.5, output_tokens=9, in_service=0, is_saturated=False)
+        assert governor.in_flight_limit == 8
+        assert governor.requests_per_min is None
+
+    @pytest.mark.parametrize("every_s", [30.0, 1_000.0])
+    def test_stray_refusals_cost_little(self, every_s: float) -> None:
+        class Stray(Server):
+            next_at = 50.0
+
+            def accepts(self, now: float) -> bool:
+                if now < self.next_at:
+                    return True
+                self.next_at += every_s
+                return False
+
+        loop = Loop(Stray(), 512, lognormal(0.5, SIGMA))
+        loop.run(49)
+        assert loop.run(70).rate >= 0.95 * 512 / (0.5 * MEAN)
+        assert loop.run(150).rate >= 0.9 * 512 / (0.5 * MEAN)
+
+    def test_slow_outliers_cost_little(self) -> None:
+        def work(random: Random) -> float:
+            return 20.0 if random.random() < 0.001 else 0.5
+
+        loop = Loop(Server(), 256, work)
+        loop.run(30)
+        assert loop.run(150).rate >= 0.95 * 256 / (0.5 + 0.001 * 19.5)
+
+    def test_failures_are_no_news(self) -> None:
+        governor = Governor()
+        for number in range(100):
+            governor.on_send(number)
+            governor.on_failure(number)
+        assert governor.in_flight_limit == 8
+        assert governor.wait_s(100.0) == 0
+
+
+def test_hint_is_kept_when_nothing_is_served() -> None:
+    governor = Governor()
+    governor.on_send(0.0)
+    governor.on_throttle(0.02, sent_at=0.0, in_service=0, retry_after_s=30.0)
+    assert governor.wait_s(1.0) == pytest.approx(29.02)
+    assert governor.held_until == pytest.approx(30.02)
+
+
+def test_at_most_what_is_allowed() -> None:
+    assert Governor(most=3).in_flight_limit == 3
+    loop = Loop(Server(), 50, fixed(0.1))
+    loop.run(30)
+    assert loop.governor.in_flight_limit == 50
