@@ -64,6 +64,7 @@ from engine.schema.conversation import STAGE, EndReason
 @click.option("--local", is_flag=True, help="A small real model on this machine (extra [local]).")
 @click.option("--local-model", type=click.Path(path_type=Path), metavar="GGUF", help="Another one.")
 @click.option("--transport", metavar="T", help="asyncio or httpx.")
+@click.option("--adaptive/--no-adaptive", default=None, help="Find limits that are not configured by trying.")
 @click.option("--paper", is_flag=True, help="Drop nothing: every rule only flags, as in the paper's raw set.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option

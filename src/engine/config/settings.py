@@ -205,6 +205,7 @@ class RunConfig(Settings):
     limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
     transport: TransportKind = "asyncio"
+    adaptive: bool = True
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()
@@ -228,6 +229,11 @@ class RunConfig(Settings):
                     {"stage": stage, "name": unknown[0], "known": ", ".join(sorted(self.endpoints))},
                 )
         return self
+
+    @property
+    def is_adaptive(self) -> bool:
+        """True where the limits of endpoints that name none are found by trying."""
+        return self.adaptive and not self.is_rehearsal
 
     @property
     def is_rehearsal(self) -> bool:

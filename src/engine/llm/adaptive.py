@@ -110,6 +110,17 @@ class Governor:
         self._holds = 0
 
     @property
+    def most(self) -> int:
+        """The most calls that may ever be in flight: the number of callers."""
+        return self._most
+
+    @most.setter
+    def most(self, most: int) -> None:
+        self._most = most
+        if self._limit > most:
+            self._set_limit(most)
+
+    @property
     def in_flight_limit(self) -> int:
         return self._limit
 

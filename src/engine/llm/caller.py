@@ -224,10 +224,11 @@ class Caller:
                 reply = openai.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
-            endpoint.answered(self._clock.now())
+            now = self._clock.now()
+            endpoint.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
             used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
         except CallFailed as failure:
-            endpoint.failed(failure, self._clock.now())
+            endpoint.failed(failure, self._clock.now(), sent_at=started)
             if not failure.possibly_paid:
                 used = 0
             else:

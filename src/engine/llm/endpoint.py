@@ -15,13 +15,16 @@ from pathlib import Path
 from random import Random
 
 from engine.config.settings import EndpointSettings
-from engine.errors import CallFailed, ConfigError, EngineError
+from engine.errors import CallFailed, ConfigError, EngineError, ServerFailed
+from engine.llm.adaptive import Governor
 from engine.llm.breaker import Breaker
 from engine.llm.limits import Admission
 from engine.llm.transport import Transport
 from engine.wire import openai
 from engine.wire.backoff import is_transient
 
+# With fewer calls in the air than this share of the limit, a reply says nothing about the limit.
+_SATURATED = 0.8
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -49,6 +52,7 @@ class Endpoint:
     misunderstood: int = 0
     refusal: EngineError | None = None
     placed: int = 0
+    governor: Governor | None = None
     breaker: Breaker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,13 +64,23 @@ class Endpoint:
         self.in_flight += 1
         self.breaker.begin(now)
 
-    def answered(self, now: float) -> None:
-        """A call brought a reply."""
+    def answered(self, now: float, *, sent_at: float, output_tokens: int) -> None:
+        """A call, sent at monotonic time `sent_at`, brought a reply."""
         self.has_answered = True
         self.failing_since = None
         self.breaker.succeed(now)
+        if self.governor is not None:
+            admission = self.admission
+            is_saturated = admission.waiting > 0 or self.in_flight >= _SATURATED * admission.max_in_flight
+            self.governor.on_reply(
+                now,
+                latency_s=now - sent_at,
+                output_tokens=output_tokens,
+                in_service=self.in_flight,
+                is_saturated=is_saturated,
+            )
 
-    def failed(self, failure: CallFailed, now: float) -> None:
+    def failed(self, failure: CallFailed, now: float, *, sent_at: float) -> None:
         """A call brought none. What a living server says about this call alone does not speak against it."""
         self.last_reason = failure.reason
         if failure.reason in ("not_json", "wrong_shape"):
@@ -75,10 +89,15 @@ class Endpoint:
             self.has_answered = True
             self.failing_since = None
             self.breaker.abandon(now)
+            if self.governor is not None:
+                hint = failure.retry_after_s if isinstance(failure, ServerFailed) else None
+                self.governor.on_throttle(now, sent_at=sent_at, in_service=self.in_flight, retry_after_s=hint)
         elif is_transient(failure) or failure.reason == "connect":
             if self.failing_since is None:
                 self.failing_since = now
             self.breaker.fail(now)
+            if self.governor is not None:
+                self.governor.on_failure(now)
         else:
             self.has_answered = True
             self.failing_since = None

@@ -26,6 +26,7 @@ from aiolimiter import AsyncLimiter
 
 from engine.clock import Clock
 from engine.errors import ConfigError
+from engine.llm.adaptive import Governor
 
 WINDOW_S = 60.0
 # Sends are counted per slot, so memory is 600 slots at any rate; a slot leaves when its last instant does,
@@ -40,12 +41,14 @@ class Admission:
     """The limits of one endpoint. For one event loop's thread only.
 
     `requests_per_min`, `tokens_per_min`, `max_in_flight`: None = no such limit. Requests are paced by the
-    event loop's clock (aiolimiter), tokens and windows by `clock`.
+    event loop's clock (aiolimiter), tokens and windows by `clock`. A `governor` adds the limits that it
+    finds by trying.
     """
 
     __slots__ = (
         "_clock",
         "_freed",
+        "_governor",
         "_in_flight",
         "_is_paused",
         "_largest_request",
@@ -65,8 +68,10 @@ class Admission:
         requests_per_min: int | None = None,
         tokens_per_min: int | None = None,
         max_in_flight: int | None = None,
+        governor: Governor | None = None,
     ) -> None:
         self._clock = clock
+        self._governor = governor
         self._window = Window(clock.now(), requests_per_min, tokens_per_min)
         self._pace = _request_pace(requests_per_min)
         self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
@@ -93,6 +98,8 @@ class Admission:
                 self._pacing.cancel()
         self._window.set_limits(self._clock.now(), requests_per_min, tokens_per_min)
         self._max_in_flight = math.inf if max_in_flight is None else max_in_flight
+        if (requests_per_min, tokens_per_min, max_in_flight) != (None, None, None):
+            self._governor = None  # what is known need not be found by trying
         self._wake()
 
     @property
@@ -131,7 +138,7 @@ class Admission:
         if self._pace is not None or self._waiting or self._is_full:
             return None
         now = self._clock.now()
-        return None if self._window.wait_s(now, tokens) > 0 else self._admit(now, tokens)
+        return None if self._wait_s(now, tokens) > 0 else self._admit(now, tokens)
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait until a request that reserves `tokens` (input and output, upper bound) may be sent.
@@ -158,7 +165,7 @@ class Admission:
                 await self._until_freed()
                 continue
             now = self._clock.now()
-            wait_s = self._window.wait_s(now, tokens)
+            wait_s = self._wait_s(now, tokens)
             pace = self._pace
             if wait_s > 0:
                 await self._sleep(wait_s)
@@ -175,7 +182,12 @@ class Admission:
 
     @property
     def _is_full(self) -> bool:
-        return self._is_paused or self._in_flight >= self._max_in_flight
+        return self._is_paused or self._in_flight >= self.max_in_flight
+
+    def _wait_s(self, now: float, tokens: int) -> float:
+        """Seconds until a request of `tokens` fits, as far as is known now; 0 = it fits."""
+        wait_s = self._window.wait_s(now, tokens)
+        return wait_s if self._governor is None else max(wait_s, self._governor.wait_s(now))
 
     async def _until_freed(self) -> None:
         self._freed = asyncio.get_running_loop().create_future()
@@ -194,6 +206,8 @@ class Admission:
 
     def _admit(self, now: float, tokens: int) -> Permit:
         self._in_flight += 1
+        if self._governor is not None:
+            self._governor.on_send(now)
         return Permit(self, self._window.add(now, tokens), tokens)
 
     def _give_back(self, slot: Slot, tokens: int) -> None:
@@ -227,8 +241,10 @@ class Admission:
 
     @property
     def max_in_flight(self) -> float:
-        """The in-flight limit; infinite where there is none."""
-        return self._max_in_flight
+        """The in-flight limit, configured or found by trying; infinite where there is none."""
+        if self._governor is None:
+            return self._max_in_flight
+        return min(self._max_in_flight, self._governor.in_flight_limit)
 
     @property
     def waiting(self) -> int:

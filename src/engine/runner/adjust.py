@@ -155,6 +155,9 @@ class LiveSettings:
             # Recorded first: at a kill it bounds the calls that may have been in the air.
             await self._journal.note_concurrency(config.concurrency)
             self._concurrency.change(config.concurrency)
+            for endpoint in self._endpoints.values():
+                if endpoint.governor is not None:
+                    endpoint.governor.most = config.concurrency
         for name, endpoint in self._endpoints.items():
             if name in config.endpoints:
                 self._set_limits(endpoint, config.endpoints[name].limits)

@@ -9,6 +9,7 @@ from engine.clock import Clock
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
+from engine.llm.adaptive import Governor
 from engine.llm.endpoint import Endpoint, request_headers, request_url
 from engine.llm.limits import Admission
 from engine.llm.open_transport import open_transport
@@ -88,11 +89,14 @@ async def _open_endpoint(
     except OSError as error:
         raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)
+    is_known = any(limits.model_dump().values())
+    governor = Governor(most=config.concurrency) if config.is_adaptive and not is_known else None
     admission = Admission(
         clock,
         requests_per_min=limits.requests_per_min,
         tokens_per_min=limits.tokens_per_min,
         max_in_flight=limits.max_in_flight,
+        governor=governor,
     )
     return Endpoint(
         name,
@@ -102,6 +106,7 @@ async def _open_endpoint(
         admission,
         settings.call_timeout_s,
         settings.cache_hint,
+        governor=governor,
     )
 
 
