@@ -64,8 +64,7 @@ async def test_canaries_stay_in_their_own_conversation(tmp_path: Path, concurren
         command = (
             "run", "--run", "canary", "--profiles", pool, "--runs-dir", tmp_path,
             "--concurrency", str(concurrency), "--base-url", listening.base_url,
-            # Refusals come at random here, which is no limit that could be found.
-            "--no-adaptive", "--simulator", "s", "--assistant", "a",
+            "--simulator", "s", "--assistant", "a",
             "--limit", "40" if concurrency == 1 else "88",
         )  # fmt: skip
         server.kill_at = 100

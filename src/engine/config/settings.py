@@ -205,7 +205,7 @@ class RunConfig(Settings):
     limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
     transport: TransportKind = "asyncio"
-    adaptive: bool = True
+    adaptive: bool = False
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()
