@@ -287,3 +287,13 @@ def test_a_run_that_is_held_is_not_merged(tmp_path: Path) -> None:
         assert engine("runs", "merge", "all", "one", "other", "--runs-dir", tmp_path) == 75
     finally:
         lock.release()
+
+
+def test_parts_that_share_a_name_are_all_merged(tmp_path: Path) -> None:
+    for place, task in (("here", "travel"), ("there", "gifts")):
+        command = ("run", "--run", "part", "--task", task, "--limit", "3", "--runs-dir", tmp_path / place)
+        assert engine(*command) == 0
+    parts = (tmp_path / "here" / "part", tmp_path / "there" / "part")
+    assert engine("runs", "merge", "whole", *parts, "--runs-dir", tmp_path) == 0
+    assert engine("verify", "whole", "--runs-dir", tmp_path) == 0
+    assert len(records(tmp_path / "whole" / "conversations.jsonl")) == 6

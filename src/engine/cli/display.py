@@ -93,6 +93,7 @@ def print_report(
     summary: Mapping[str, object],
     result: RunResult,
     *,
+    is_first: bool,
     last_failure: str,
     as_json: bool,
 ) -> None:
@@ -106,7 +107,7 @@ def print_report(
     # No markup: a server's words may hold brackets of their own.
     console = Console(highlight=False, soft_wrap=True, markup=False)
     is_complete = counts.conversations >= counts.planned
-    if counts.sample is not None and result.ended:
+    if counts.sample is not None and result.ended and is_first:
         print_sample(console, counts.sample)
     if counts.conversations:
         console.print(shape_table(counts))
@@ -134,6 +135,8 @@ def print_report(
         console.print(f"take them up again with: engine resume {folder.name} --retry-failed", style="bold")
     if not is_complete:
         console.print(f"go on with: engine resume {folder.name}", style="bold")
+    if not counts.conversations:
+        return
     for label, path in (
         ("dataset", folder.conversations), ("summary", folder.summary), ("journal", folder.journal),
         ("settings", folder.settings), ("events", folder.events),

@@ -59,7 +59,10 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
         click.echo(json.dumps(facts))
         return 0
     click.echo(f"run {facts['run']}: {facts['state']}")
-    click.echo(f"  conversations  {facts['ended']} of {facts['planned']} ended: {facts['end_reasons']}")
+    reasons = facts["end_reasons"]
+    assert isinstance(reasons, dict)
+    by = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
+    click.echo(f"  conversations  {facts['ended']} of {facts['planned']} ended{by and f': {by}'}")
     click.echo(f"  unfinished     {facts['unfinished']} begun and not ended")
     lost = (
         f", and at most {facts['in_flight_at_kills']} in the air at kills"
@@ -75,7 +78,10 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
             f"  still to do    {facts['remaining']} conversations, about {facts['remaining_calls']} calls, "
             f"{facts['remaining_prompt_tokens']} tokens in and {facts['remaining_completion_tokens']} out"
         )
-        click.echo(f"  go on with     engine resume {facts['run']}")
+        if facts["state"] == "paused":
+            click.echo(f"  go on with     engine adjust {facts['run']} --go-on")
+        elif facts["state"] != "being worked on":
+            click.echo(f"  go on with     engine resume {facts['run']}")
     return 0
 
 

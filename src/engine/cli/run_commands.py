@@ -28,6 +28,7 @@ from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
+from engine.llm.endpoint import request_headers
 from engine.local.server import serve_local
 from engine.local.weights import ensure_weights
 from engine.logs import SECRETS, EventLog
@@ -65,7 +66,9 @@ from engine.schema.conversation import STAGE, EndReason
 @click.option("--local-model", type=click.Path(path_type=Path), metavar="GGUF", help="Another one.")
 @click.option("--transport", metavar="T", help="asyncio or httpx.")
 @click.option("--adaptive/--no-adaptive", default=None, help="Find limits that are not configured by trying.")
-@click.option("--paper", is_flag=True, help="Drop nothing: every rule only flags, as in the paper's raw set.")
+@click.option(
+    "--paper", is_flag=True, help="Every rule only flags; only failed and refused ones are dropped."
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option
 @disk_option
@@ -135,6 +138,8 @@ def resume(
 ) -> int:
     """Go on with RUN where it stopped; by default with the latest unfinished run."""
     folder = latest_unfinished(runs_dir) if run_name is None else existing_folder(runs_dir, run_name)
+    if run_name is None:
+        click.echo(f"resuming {folder.name}", err=True)
     config, config_dir = folder.read_settings()
     options["on_end"] = split_command(on_end)
     config = with_options(config, options, ModelOptions(base_url, key_env=key_env))
@@ -143,6 +148,12 @@ def resume(
     try:
         # What was planned, whatever limit the last `run` had: a resume never does less.
         inputs = replace(inputs, plan=stored_plan(reader) or inputs.plan)
+        gone = sorted({task for task, _ in inputs.plan.scenarios_used()} - inputs.catalog.tasks.keys())
+        if gone:
+            raise BadInput(
+                f"run {folder.name} was made with task {gone[0]!r}, which is not in the templates folder any "
+                "more: put its folder back to go on. `engine export` and `engine show` work without it."
+            )
     finally:
         reader.close()
     return carry_out(
@@ -215,6 +226,8 @@ def _carry_out(
     retry_failed: bool,
     guards_disk: bool,
 ) -> tuple[SessionEnd, EngineError | int | None, Callable[[], None]]:
+    for name, settings in inputs.config.endpoints.items():
+        request_headers(name, settings)  # a missing key must not leave an empty run behind
     folder.make()
     if guards_disk:
         folder.check_space(planned=len(inputs.plan), ended=_ended(folder))
@@ -231,7 +244,7 @@ def _carry_out(
     finally:
         reader.close()
     report = partial(
-        print_report, folder, counts, summary, result,
+        print_report, folder, counts, summary, result, is_first=progress.already_done == 0,
         last_failure=progress.calls.last_failure, as_json=as_json,
     )  # fmt: skip
     match result.stopped_by:

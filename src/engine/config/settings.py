@@ -25,6 +25,7 @@ StageName = Literal[
 _REFERENCE = re.compile(r"\s*(?:[A-Za-z]+ )?\$\{[A-Za-z_][A-Za-z0-9_]*\}\s*")
 # What keys look like: sk-..., and the three parts of a signed token.
 _KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|key)[-_][A-Za-z0-9_-]{12,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.", re.ASCII)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SECRET_FIELD = re.compile(r"api[-_]?key|authorization|secret|password", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
 
@@ -97,6 +98,8 @@ class EndpointSettings(Settings):
     @classmethod
     def _holds_no_key(cls, value: dict[str, str]) -> dict[str, str]:
         for header, text in value.items():
+            if not _HEADER_NAME.fullmatch(header):
+                raise ValueError(f"{header!r} is no name of a header: letters, digits and dashes")
             if (_SECRET_HEADER.search(header) and not _REFERENCE.fullmatch(text)) or _KEY.search(text):
                 raise ValueError(
                     f"header {header!r} looks like a key, and this file is copied into the run: write "
@@ -217,6 +220,16 @@ class RunConfig(Settings):
     drain_s: Annotated[float, Field(ge=0)] = 60.0
     # A command and its arguments, run without a shell when a session has ended.
     on_end: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    @field_validator("on_end")
+    @classmethod
+    def _holds_no_secret(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and any(_KEY.search(word) for word in value):
+            raise ValueError(
+                "a word looks like a key, and this list is copied into the run: let the command read it "
+                "from a file or a variable of its own"
+            )
+        return value
 
     @model_validator(mode="after")
     def _stages_name_known_endpoints(self) -> RunConfig:

@@ -101,11 +101,17 @@ def check_plan(reader: Reader, plan: Plan) -> None:
     """
     stored = stored_plan(reader)
     if stored is not None and not stored.includes(plan) and not plan.includes(stored):
+        then, now = ({task for task, _ in each.scenarios_used()} for each in (stored, plan))
+        tasks = "".join(
+            f" Tasks {where}: {', '.join(sorted(slugs))}."
+            for where, slugs in (("that only the run has", then - now), ("that are new", now - then))
+            if slugs
+        )
         raise UsageError(
-            f"run {reader.path.parent.name} was planned with {len(stored)} conversations, and these "
-            f"{len(plan)} neither include them all nor are a part of them. Name a plan that includes them "
-            "(more tasks, profiles, repeats or a larger limit), or start another run with --run NAME. "
-            "Nothing was sent."
+            f"run {reader.path.parent.name} was planned with {len(stored)} other conversations: the "
+            f"{len(plan)} of this command neither include them all nor are a part of them.{tasks} "
+            "Name a plan that includes them (more tasks, profiles, repeats or a larger limit), or start "
+            "another run with --run NAME. Nothing was sent."
         )
 
 

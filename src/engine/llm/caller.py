@@ -205,10 +205,15 @@ class Caller:
     async def _try_once(
         self, key: CallKey, endpoint: Endpoint, body: bytes, digest: bytes, tokens: int, tries: Tries
     ) -> Answer:
-        permit = endpoint.admission.try_acquire(tokens)
-        if permit is None:
-            with self._drain.interruptible():
-                permit = await endpoint.admission.acquire(tokens)
+        try:
+            permit = endpoint.admission.try_acquire(tokens)
+            if permit is None:
+                with self._drain.interruptible():
+                    permit = await endpoint.admission.acquire(tokens)
+        except ConfigError as error:
+            # A request larger than a whole minute's limit: stop in order, to go on with a larger one.
+            self._drain.request(error)
+            raise Draining("the run is stopping") from error
         used: int | None = 0
         sent_at, started = self._clock.wall(), self._clock.now()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -39,7 +40,14 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
         if folder.is_held():
             raise RunLocked(f"run {folder.name} is being worked on; merge it when that has ended.")
     with ExitStack() as stack:
-        readers = {folder.name: stack.enter_context(closing(Reader(folder.journal))) for folder in folders}
+        # By path where names repeat: default names come from the content, so parts made elsewhere share them.
+        names = Counter(folder.name for folder in folders)
+        readers = {
+            folder.name if names[folder.name] == 1 else str(folder.path): stack.enter_context(
+                closing(Reader(folder.journal))
+            )
+            for folder in folders
+        }
         inputs = {name: read_inputs(reader) for name, reader in readers.items()}
         for name, reader in readers.items():
             for other, its_inputs in inputs.items():

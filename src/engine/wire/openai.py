@@ -138,13 +138,16 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float)
 def split_reasoning(text: str) -> tuple[str, str]:
     """(text, reasoning) where a model puts its reasoning inline, before its answer, in <think> tags.
 
-    Only a block that opens the reply counts: later ones are the model's own text. The opening tag may be
+    Only blocks that open the reply count: later ones are the model's own text. The opening tag may be
     missing, where the model's chat template has put it at the end of the prompt.
     """
+    rest, blocks, closed = text, [], "</think>"
+    while closed and rest.lstrip().startswith("<think>"):
+        block, closed, rest = rest.lstrip().removeprefix("<think>").partition("</think>")
+        blocks.append(block)
+    if blocks:
+        return rest.lstrip("\n"), "\n".join(blocks)
     before, closed, rest = text.partition("</think>")
-    opened = before.lstrip()
-    if opened.startswith("<think>"):
-        return rest.lstrip("\n"), opened.removeprefix("<think>")
     if closed and "<think>" not in before:
         return rest.lstrip("\n"), before
     return text, ""

@@ -294,3 +294,16 @@ def test_half_a_character_is_the_models_fault_and_not_tried_again(text: bytes) -
         decode_reply(b'{"choices": [{"message": {"content": "%s"}}]}' % text)
     assert caught.value.reason == "lone_surrogate"
     assert not is_transient(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>a</think><think>b</think>\nanswer", ("answer", "a\nb")),
+        ("<think>a</think> answer <think>own</think>", (" answer <think>own</think>", "a")),
+        ("<think>cut off", ("", "cut off")),
+        ("<think></think>" * 5000 + "x", ("x", "\n" * 4999)),
+    ],
+)
+def test_blocks_before_the_answer_are_reasoning(text: str, expected: tuple[str, str]) -> None:
+    assert split_reasoning(text) == expected
