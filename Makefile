@@ -30,8 +30,8 @@ check: $(STAMP) ## Lint, format, types and unit tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit -m 'not slow'
 
-test: $(STAMP) ## All everyday tests
-	$(BIN)/python -m pytest -m 'not slow'
+test: $(STAMP) ## Tests with real processes, HTTP and kills (the unit tests are in `check`)
+	$(BIN)/python -m pytest tests/integration tests/chaos -m 'not slow'
 
 test-slow: $(STAMP) ## What takes longer
 	$(BIN)/python -m pytest -m slow
