@@ -32,11 +32,11 @@ class BreakerState(Enum):
 
 
 class Breaker:
-    """The breaker of one endpoint. `opens` counts how often it has opened."""
+    """The breaker of one endpoint."""
 
     __slots__ = (
         "_failures", "_in_probe", "_open_until", "_outcomes", "_probe_limit", "_probed", "_random",
-        "_relapses", "_state", "opens",
+        "_relapses", "_state",
     )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
@@ -49,7 +49,6 @@ class Breaker:
         self._in_probe = 0
         self._probe_limit = 1
         self._probed = 0
-        self.opens = 0
 
     def state(self, now: float) -> BreakerState:
         """The state at `now` (monotonic seconds); an open breaker turns half-open by itself."""
@@ -115,7 +114,6 @@ class Breaker:
         longest = min(LONGEST_OPEN_S, FIRST_OPEN_S * 2.0 ** min(self._relapses, 10))
         self._open_until = now + self._random.uniform(0.8, 1.2) * longest
         self._relapses += 1
-        self.opens += 1
         self._outcomes.clear()
         self._failures = 0
 

@@ -110,8 +110,7 @@ def run_forever(
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop.set)
         async with serve(settings, host, port, allow_remote=allow_remote) as server:
             (announce or _print_line)(server.base_url)
             if exit_with_stdin:
