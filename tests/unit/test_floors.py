@@ -29,7 +29,7 @@ GROUND = {"errors", "clock", "version"}
 # Servers that stand apart: they see the ground only, and the command line alone sees them.
 APART = {"rehearsal", "local"}
 APART_SEES = {name for name, floor in FLOORS.items() if floor <= 2}
-OPTIONAL_EXTRAS = {"xllamacpp", "ray"}
+OPTIONAL_EXTRAS = {"xllamacpp", "ray", "numpy", "scipy", "sklearn", "matplotlib", "torch", "transformers"}
 
 
 class Import(NamedTuple):
