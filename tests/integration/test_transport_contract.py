@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.doubles.fault_server import Answer, Exchange, serve_faults
+from engine.rehearsal.faults_server import Answer, Exchange, serve_faults
 
 from engine.config.settings import TransportKind
 from engine.errors import TransportFailed

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.doubles.fault_server import Answer
+from engine.rehearsal.faults_server import Answer
 from tests.integration import test_transport_contract as contract
 
 uvloop = pytest.importorskip("uvloop")
