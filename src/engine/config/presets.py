@@ -6,10 +6,13 @@ changing it there is found as if it stood in the stage.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
+from typing import TypeVar
+
+from engine.config.suggestion import suggest
 
 Location = tuple[str | int, ...]
+PlaceT = TypeVar("PlaceT")
 PRESETS, PRESET = "presets", "preset"
 
 
@@ -37,17 +40,17 @@ def presets_of(data: Mapping[object, object]) -> dict[str, Mapping[object, objec
 
 
 def resolve_presets(
-    data: Mapping[object, object], lines: Mapping[Location, int]
-) -> tuple[Mapping[object, object], Mapping[Location, int]]:
-    """`data` without presets, each stage with all of its keys, and the lines on which these stand.
+    data: Mapping[object, object], places: Mapping[Location, PlaceT]
+) -> tuple[Mapping[object, object], Mapping[Location, PlaceT]]:
+    """`data` without presets, each stage with all of its keys, and the places where these stand.
 
     A stage's own keys win. Raises PresetError.
     """
     presets, stages = presets_of(data), data.get("stages")
     resolved: dict[object, object] = {name: value for name, value in data.items() if name != PRESETS}
     if not isinstance(stages, dict):
-        return resolved, lines
-    all_lines, all_stages = dict(lines), dict(stages)
+        return resolved, places
+    all_places, all_stages = dict(places), dict(stages)
     for stage, settings in stages.items():
         if not isinstance(settings, dict) or PRESET not in settings:
             continue
@@ -58,13 +61,15 @@ def resolve_presets(
             **presets[name],
             **{key: value for key, value in settings.items() if key != PRESET},
         }
-        for at, line in lines.items():
+        for at, place in places.items():
             if at[:2] == (PRESETS, name) and len(at) > 2:
-                all_lines.setdefault(("stages", stage, *at[2:]), line)
-    return resolved | {"stages": all_stages}, all_lines
+                all_places.setdefault(("stages", stage, *at[2:]), place)
+    return resolved | {"stages": all_stages}, all_places
 
 
 def _unknown(stage: object, name: object, presets: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(str(name), presets, n=1)
-    hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(presets) or 'none'}."
-    return f"stage {stage} names preset {str(name)!r:.80}, which is not under `presets`. {hint}"
+    hint = suggest(name, presets) or f" There are: {', '.join(presets) or 'none'}."
+    return (
+        f"`stages.{stage}.{PRESET}`: stage {stage} names preset {str(name)!r:.80}, which is not under "
+        f"`presets`.{hint}"
+    )

@@ -12,8 +12,18 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from engine.config.suggestion import name_endpoint
 
 Language = Literal["en", "zh"]
 TransportKind = Literal["asyncio", "httpx"]
@@ -37,6 +47,11 @@ _OWN_PARAMETERS = frozenset(
 )
 
 
+def looks_like_key(text: str) -> bool:
+    """Whether `text` holds what keys look like, and so must not be shown or copied."""
+    return bool(_KEY.search(text))
+
+
 def _has_no_nul(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError("a path cannot hold the character NUL")
@@ -46,11 +61,35 @@ def _has_no_nul(path: Path) -> Path:
 FilePath = Annotated[Path, AfterValidator(_has_no_nul)]
 
 
+def _names_a_run(name: str) -> str:
+    if not is_run_name(name):
+        raise ValueError(f"{name[:80]!r} is no name of a run: {RUN_NAME_RULE}")
+    return name
+
+
+RUN_NAME_RULE = "letters, digits, dots, dashes and underscores, 64 at most"
+RunName = Annotated[str, AfterValidator(_names_a_run)]
+
+
+def is_run_name(name: str) -> bool:
+    """Whether a run, and so its folder, may be called `name`."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name) is not None
+
+
 class Settings(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
     # An infinity would not survive the JSON of a run's journal: it has none.
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_boolean(cls, value: object, info: ValidationInfo) -> object:
+        # `seed: yes` would count as 1.
+        annotation = str(cls.model_fields[info.field_name or ""].annotation)
+        if isinstance(value, bool) and re.search(r"\b(int|float)\b", annotation):
+            raise PydanticCustomError("number_not_boolean", "this is true or false, and no number")
+        return value
 
 
 class LimitSettings(Settings):
@@ -135,6 +174,16 @@ class ModelSettings(Settings):
         """The endpoints that calls may go to."""
         return (self.endpoint,) if isinstance(self.endpoint, str) else tuple(dict.fromkeys(self.endpoint))
 
+    @field_validator("endpoint", mode="before")
+    @classmethod
+    def _names_endpoints(cls, value: object) -> object:
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
+            names = []
+        if not names:
+            raise ValueError("write the name of an endpoint, such as `lab`, or of several: `[lab, other]`")
+        return value
+
     @field_validator("extra")
     @classmethod
     def _is_json_beside_ours(cls, value: dict[str, object]) -> dict[str, object]:
@@ -175,6 +224,13 @@ class ValidationSettings(Settings):
     drop: bool = True
 
 
+class OutputSettings(Settings):
+    """Where runs are written and what this one is called; null means what the command line says of it."""
+
+    runs: FilePath | None = None
+    name: RunName | None = None
+
+
 class RehearsalSection(Settings):
     """The embedded endpoint, used where no endpoint is named."""
 
@@ -213,6 +269,7 @@ class RunConfig(Settings):
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()
     validation: ValidationSettings = ValidationSettings()
+    output: OutputSettings = OutputSettings()
     rehearsal: RehearsalSection = RehearsalSection()
     local: LocalSection | None = None
     retry_attempts: Annotated[int, Field(gt=0, le=100)] = 8
@@ -224,7 +281,7 @@ class RunConfig(Settings):
     @field_validator("on_end")
     @classmethod
     def _holds_no_secret(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value is not None and any(_KEY.search(word) for word in value):
+        if value is not None and any(map(looks_like_key, value)):
             raise ValueError(
                 "a word looks like a key, and this list is copied into the run: let the command read it "
                 "from a file or a variable of its own"
@@ -236,11 +293,9 @@ class RunConfig(Settings):
         for stage, settings in self.stages.items():
             unknown = [name for name in settings.endpoint_names if name not in self.endpoints]
             if self.endpoints and unknown:
-                raise PydanticCustomError(
-                    "unknown_endpoint",
-                    "stage {stage} names endpoint '{name}'; the configuration has: {known}",
-                    {"stage": stage, "name": unknown[0], "known": ", ".join(sorted(self.endpoints))},
-                )
+                is_named = "endpoint" in settings.model_fields_set
+                words = name_endpoint(f"stage {stage}", unknown[0], self.endpoints, is_named=is_named)
+                raise PydanticCustomError("unknown_endpoint", "{words}", {"stage": stage, "words": words})
         return self
 
     @property

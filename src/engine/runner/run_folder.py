@@ -12,18 +12,16 @@ from pathlib import Path
 
 import yaml
 
+from engine.config.document import Document, read_document
 from engine.config.identity import identity_digest
-from engine.config.load import Document, config_of, read_document
-from engine.config.settings import RunConfig
+from engine.config.load import config_of
+from engine.config.settings import RUN_NAME_RULE, RunConfig, is_run_name
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
 from engine.journal import disk_space
 from engine.journal.disk_space import estimate, refuse_too_little
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import is_held
 from engine.version import __version__
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
 
 # Line ends to YAML alone, which it would fold into spaces; inside double quotes they are escaped.
 _FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
@@ -177,13 +175,13 @@ _HINT = "`engine runs` lists the runs that exist."
 
 def open_folder(runs_dir: Path, name: str) -> RunFolder:
     """The folder of a run by name, or by the path of an existing run."""
-    if _NAME.fullmatch(name):
+    if is_run_name(name):
         return RunFolder(runs_dir / name)
     path = Path(name)
     if (path / JOURNAL_NAME).is_file():
         return RunFolder(path)
     raise UsageError(
-        f"{name!r} is no name of a run: letters, digits, dots, dashes and underscores, 64 at most. {_HINT}"
+        f"{name!r} is no name of a run: {RUN_NAME_RULE}. {_HINT}"
     )
 
 

@@ -50,7 +50,7 @@ FREE_CHANGES: dict[str, Any] = {
     "tasks": ["travel"], "templates": "t", "profiles": "p", "jobs": "j", "repeat": 2, "limit": 3,
     "concurrency": 4, "transport": "httpx", "validation": {"enabled": False, "drop": False},
     "rehearsal": {"defect_rate": 0.5, "latency_s": 1.0}, "retry_attempts": 2, "unreachable_after_s": 1,
-    "drain_s": 1, "adaptive": True, "on_end": ["true"],
+    "drain_s": 1, "adaptive": True, "on_end": ["true"], "output": {"runs": "r", "name": "n"},
     "local": {"model": "m.gguf", "slots": 1, "context_tokens": 1024},
 }  # fmt: skip
 
