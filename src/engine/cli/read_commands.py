@@ -19,11 +19,11 @@ from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
 from engine.journal.reader import Reader
-from engine.llm.caller import History, call_seed
-from engine.llm.exchange import Exchange
+from engine.llm.caller import History
+from engine.llm.exchange import Exchange, Question
 from engine.runner.endpoints import request_form
 from engine.runner.run_folder import RunFolder, existing_folder
-from engine.schema.call import OutcomeRecord
+from engine.schema.call import CallRecord, OutcomeRecord, call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
@@ -138,20 +138,22 @@ def show(run_name: str, conversation: str, side: str | None, raw: bool, runs_dir
             raise BadInput(f"conversation {conversation!r} is planned in run {run_name}, and not begun.")
         if raw:
             for record in records:
-                click.echo(f"{record.step}\t{record.reply.decode('utf-8', 'replace')}")
+                step = f"{record.step}.{record.attempt}" if record.attempt else record.step
+                click.echo(f"{step}\t{record.reply.decode('utf-8', 'replace')}")
             return 0
         exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
-        sent: list[tuple[str, str, bytes]] = []
-        for record in records:
-            if exchange.question is not None and record.kind == "reply":
-                if side and exchange.question.side is _SIDES[side]:
-                    sent.append((record.step, side, exchange.question.messages.body()))
-                exchange.replay([record])
+        sent: list[bytes] = []
+
+        def note(question: Question, record: CallRecord) -> None:
+            if side and question.side is _SIDES[side]:
+                sent.append(question.messages.body())
+
+        exchange.replay([record for record in records if record.kind == "reply"], note)
         if side:
             if not sent:
                 raise BadInput(f"the {side} was not asked in conversation {conversation}.")
             # Prefixes only grow, so the last request holds all of them.
-            messages = orjson.loads(b"[" + sent[-1][2] + b"]")
+            messages = orjson.loads(b"[" + sent[-1] + b"]")
             _print_messages(messages, as_json=as_json)
             return 0
         if exchange.question is not None and outcome is not None:
@@ -262,19 +264,17 @@ def verify(run_name: str, runs_dir: Path, as_json: bool) -> int:
 def _replay_all(reader: Reader, inputs: RunInputs) -> tuple[int, list[str]]:
     stages = inputs.config.stages
     forms = {Role.USER: request_form(stages["simulator"]), Role.ASSISTANT: request_form(stages["assistant"])}
+
+    def check(question: Question, call: CallRecord) -> None:
+        seed = call_seed(inputs.config.seed, question.key)
+        History([call]).find(question.key, forms[question.side].digest(question.messages, seed=seed))
+
     problems: list[str] = []
     checked = 0
     for job, outcome in stream_outcomes(reader, inputs):
         exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
         try:
-            for call in reader.calls(outcome.calls):
-                question = exchange.question
-                if question is not None:
-                    seed = call_seed(inputs.config.seed, question.key)
-                    History([call]).find(
-                        question.key, forms[question.side].digest(question.messages, seed=seed)
-                    )
-                exchange.replay([call])
+            exchange.replay(reader.calls(outcome.calls), check)
         except EngineError as error:
             problems.append(f"{job.job_id}: {error}")
         checked += 1

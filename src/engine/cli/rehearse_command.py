@@ -17,6 +17,7 @@ from engine.rehearsal.settings import Delay, Fixed, LogNormal, PerToken, Rehears
     "--port", type=click.IntRange(0, 65535), default=8900, show_default=True, help="0 takes a free one."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--run-seed", type=int, default=0, show_default=True, help="Seed of the runs that will ask.")
 @click.option("--defect-rate", type=float, default=0.13, show_default=True, help="Share of conversations.")
 @click.option("--latency", type=float, default=0.0, show_default=True, metavar="S", help="Seconds per reply.")
 @click.option("--sigma", type=float, metavar="X", help="Log-normal latency: --latency is its median.")
@@ -27,6 +28,7 @@ def rehearse(
     host: str,
     port: int,
     seed: int,
+    run_seed: int,
     defect_rate: float,
     latency: float,
     sigma: float | None,
@@ -42,7 +44,9 @@ def rehearse(
         delay = LogNormal(latency, sigma)
     elif per_token is not None:
         delay = PerToken(per_token, latency)
-    settings = RehearsalSettings(seed=seed, defect_rate=defect_rate, delay=delay, request_log=request_log)
+    settings = RehearsalSettings(
+        seed=seed, run_seed=run_seed, defect_rate=defect_rate, delay=delay, request_log=request_log
+    )
     try:
         run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)
     except OSError as error:

@@ -23,9 +23,9 @@ from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, sp
 from engine.cli.shared_options import disk_option, json_option, on_end_option, runs_dir_option
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
-from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
+from engine.config.settings import EndpointSettings, GateSettings, LimitSettings, RunConfig
 from engine.dataset.build import write_dataset, write_summary
-from engine.errors import BadInput, EngineError, RunLocked
+from engine.errors import BadInput, EngineError, RunLocked, UsageError
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
 from engine.llm.endpoint import request_headers
@@ -45,6 +45,7 @@ from engine.runner.run_folder import (
     open_folder,
 )
 from engine.schema.conversation import STAGE, EndReason
+from engine.schema.gate import GATE_NAMES
 
 
 @click.command()
@@ -67,7 +68,12 @@ from engine.schema.conversation import STAGE, EndReason
 @click.option("--transport", metavar="T", help="asyncio or httpx.")
 @click.option("--adaptive/--no-adaptive", default=None, help="Find limits that are not configured by trying.")
 @click.option(
-    "--paper", is_flag=True, help="Every rule only flags; only failed and refused ones are dropped."
+    "--paper",
+    is_flag=True,
+    help="No gates, and every rule only flags; failed and refused ones alone are dropped.",
+)
+@click.option(
+    "--gates", is_flag=True, help="Ask again for a simulator's reply that a gate refuses; all gates."
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option
@@ -85,6 +91,7 @@ def run(
     local: bool,
     local_model: Path | None,
     paper: bool,
+    gates: bool,
     dry_run: bool,
     on_end: str | None,
     guards_disk: bool,
@@ -101,10 +108,17 @@ def run(
         {**options, "on_end": split_command(on_end)},
         ModelOptions(base_url, simulator, assistant, key_env, local, local_model),
     )
+    if paper and gates:
+        raise UsageError("--paper and --gates: the paper has no gates; give one of them.")
     if paper:
         config = config.model_copy(
-            update={"validation": config.validation.model_copy(update={"drop": False})}
+            update={
+                "validation": config.validation.model_copy(update={"drop": False}),
+                "gates": GateSettings(),
+            }
         )
+    if gates and not config.gates.use:
+        config = config.model_copy(update={"gates": config.gates.model_copy(update={"use": GATE_NAMES})})
     inputs = prepare(config, config_dir=config_dir)
     name = run_name if run_name is not None else default_name(endpoint_kind(config), identity_fields(config))
     folder = open_folder(runs_dir, name)
@@ -319,7 +333,7 @@ async def _endpoints(config: RunConfig, group: TaskGroup) -> AsyncIterator[Mappi
     else:
         delay = Fixed(config.rehearsal.latency_s)
         async with serve(
-            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay)
+            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay, run_seed=config.seed)
         ) as embedded:
             yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
 

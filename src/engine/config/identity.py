@@ -14,6 +14,7 @@ import orjson
 
 from engine.config.settings import ModelSettings, RunConfig
 from engine.errors import IdentityChanged
+from engine.schema.gate import GATES_VERSION
 
 _SHOWN = 60
 _LISTED = 20
@@ -31,6 +32,10 @@ def identity_fields(config: RunConfig) -> dict[str, str]:
                 fields[f"{stage}.{name}"] = value
     for name, value in config.conversation.model_dump(mode="json").items():
         fields[f"conversation.{name}"] = value
+    if config.gates.use:  # a run without gates is the same whatever their version
+        fields["gates.use"] = sorted(set(config.gates.use))
+        fields["gates.regenerate"] = config.gates.regenerate
+        fields["gates.version"] = GATES_VERSION
     if config.is_rehearsal:
         fields["rehearsal.defect_rate"] = config.rehearsal.defect_rate
     return {name: orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for name, value in fields.items()}

@@ -25,6 +25,8 @@ from pydantic_core import PydanticCustomError
 
 from engine.config.suggestion import name_endpoint
 
+from engine.schema.gate import GateName
+
 Language = Literal["en", "zh"]
 TransportKind = Literal["asyncio", "httpx"]
 StageName = Literal[
@@ -217,6 +219,16 @@ class ConversationSettings(Settings):
     debrief: tuple[DebriefQuestion, ...] = ()
 
 
+class GateSettings(Settings):
+    """What a simulator's reply has to pass to become a turn; one that does not is asked for again.
+
+    After `regenerate` more attempts the last reply stays, flagged. Without gates nothing is asked twice.
+    """
+
+    use: tuple[GateName, ...] = ()
+    regenerate: Annotated[int, Field(gt=0, le=10)] = 2
+
+
 class ValidationSettings(Settings):
     """What happens after generation: with `drop` false every rule only flags (the paper's raw set)."""
 
@@ -268,6 +280,7 @@ class RunConfig(Settings):
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()
+    gates: GateSettings = GateSettings()
     validation: ValidationSettings = ValidationSettings()
     output: OutputSettings = OutputSettings()
     rehearsal: RehearsalSection = RehearsalSection()

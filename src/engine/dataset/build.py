@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import orjson
 
+from engine.dataset.gate_counts import GateCounts
 from engine.dataset.record import ConversationRecord, build_record, replay_exchange
 from engine.dataset.tables import ShapeTally
 from engine.errors import CannotWrite, DiskFull, UsageError
@@ -42,6 +43,7 @@ class DatasetCounts:
     dropped_because: Counter[str] = field(default_factory=Counter)
     findings: Counter[str] = field(default_factory=Counter)
     served_models: dict[str, Counter[str]] = field(default_factory=dict)
+    gates: GateCounts = field(default_factory=GateCounts)
     sample: ConversationRecord | None = None
 
     @property
@@ -59,6 +61,7 @@ class DatasetCounts:
         self.end_reasons[record.end_reason.value] += 1
         self.dropped_because.update(record.dropped_because[:1])
         self.findings.update({finding.rule for finding in record.findings})
+        self.gates.add(record)
         for side, names in record.served_models.items():
             served = self.served_models.setdefault(side, Counter())
             # A server that makes up a name for each reply must not fill the memory.
@@ -148,6 +151,8 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
             sum(session.ended_at - session.started_at for session in sessions if session.ended_at), 3
         ),
     }
+    if counts.gates.judged:
+        summary["gates"] = counts.gates.as_summary()
     with replacing(path) as file:
         file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary

@@ -16,6 +16,7 @@ from engine.journal.reader import Reader
 from engine.llm.exchange import Exchange
 from engine.schema.call import OutcomeRecord, Usage
 from engine.schema.conversation import EndReason, Role, Turn
+from engine.schema.gate import Firing
 from engine.schema.job import Job
 
 FORMAT = "recsim-conversation/1"
@@ -26,7 +27,8 @@ _SIDES = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 class ConversationRecord:
     """One conversation with its verdict. `fields` is the JSON object as it is written.
 
-    `served_models` holds, for each side, the names under which models said to have answered.
+    `served_models` holds, for each side, the names under which models said to have answered; `judged` is how
+    many of the simulator's turns passed the run's gates in the end, `firings` what they refused.
     """
 
     job: Job
@@ -36,6 +38,8 @@ class ConversationRecord:
     dropped_because: tuple[str, ...]
     served_models: Mapping[str, tuple[str, ...]]
     fields: dict[str, object]
+    judged: int = 0
+    firings: tuple[Firing, ...] = ()
 
     @property
     def is_kept(self) -> bool:
@@ -111,7 +115,15 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
         fields["served_models"] = {side: list(names) for side, names in served.items()}
     if any(exchange.reasoned.values()):
         fields["reasoning"] = {_SIDES[role]: count for role, count in exchange.reasoned.items()}
-    return ConversationRecord(job, dialogue.turns, end_reason, findings, dropped_because, served, fields)
+    firings = tuple(dialogue.firings)
+    if config.gates.use:
+        fields["gates"] = [
+            {"step": firing.step, "attempt": firing.attempt, "gates": list(firing.gates), "kept": firing.kept}
+            for firing in firings
+        ]
+    return ConversationRecord(
+        job, dialogue.turns, end_reason, findings, dropped_because, served, fields, dialogue.judged, firings
+    )
 
 
 def _message(turn: Turn) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
     state       asked           its reply                              then
     greeting    assistant       is turn 0, stored                      user_turn
-    user_turn   simulator       is the goodbye, not stored             debrief (goodbye)
+    user_turn   simulator       is refused by a gate, not stored       user_turn (the next attempt)
+                                is the goodbye, not stored             debrief (goodbye)
                                 is user turn k, stored                 assistant_turn
     assistant   assistant       is assistant turn k, stored            user_turn, or debrief (max_rounds)
     debrief     either side     answers a question, stored apart       debrief, or ended
@@ -20,7 +21,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from engine.dialogue.ending import end_check
+from engine.dialogue.gates import TurnContext, fired
 from engine.schema.conversation import DebriefAnswer, EndReason, Role, Turn
+from engine.schema.gate import Firing, GateName
 from engine.schema.scenario import Prompts
 
 Message = tuple[str, str]
@@ -29,23 +32,33 @@ _WITHHELD = frozenset({"content_filter", "refusal"})
 
 @dataclass(frozen=True, slots=True)
 class DialogueRules:
-    """How conversations are held. `debrief` holds (side, question) pairs, asked after the end."""
+    """How conversations are held. `debrief` holds (side, question) pairs, asked after the end.
+
+    A simulator's reply that one of `gates` refuses is asked for again, `regenerate` times at most.
+    """
 
     setup: str = "modern"
     opener: str = "user"
     max_rounds: int = 10
     strict_end: bool = True
     debrief: tuple[tuple[str, str], ...] = ()
+    gates: tuple[GateName, ...] = ()
+    regenerate: int = 2
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The next question: `messages` are new to this side and stay; `aside` is seen this once only."""
+    """The next question: `messages` are new to this side and stay; `aside` is seen this once only.
+
+    A later `attempt` asks the same step of the same messages again.
+    """
 
     side: Role
     step: str
     messages: tuple[Message, ...]
     aside: tuple[Message, ...] = ()
+    attempt: int = 0
 
 
 class _State(Enum):
@@ -60,6 +73,7 @@ class Dialogue:
     """One conversation in progress. Call `begin`, then `answer` with each reply, until it returns None."""
 
     __slots__ = (
+        "_attempt",
         "_check",
         "_debrief_at",
         "_last_reply",
@@ -70,6 +84,8 @@ class Dialogue:
         "_unseen",
         "debrief",
         "end_reason",
+        "firings",
+        "judged",
         "turns",
     )
 
@@ -81,6 +97,7 @@ class Dialogue:
         )
         self._state = _State.GREETING if rules.opener == "assistant" else _State.USER_TURN
         self._round = 0
+        self._attempt = 0
         self._debrief_at = -1
         self._last_reply = ""
         # What each side has not been shown yet; taken over by the next ask of that side.
@@ -95,6 +112,9 @@ class Dialogue:
         self.turns: list[Turn] = []
         self.debrief: list[DebriefAnswer] = []
         self.end_reason: EndReason | None = None
+        # What the gates refused, and how many turns (goodbyes among them) they have let pass in the end.
+        self.firings: list[Firing] = []
+        self.judged = 0
 
     @property
     def rounds(self) -> int:
@@ -108,8 +128,11 @@ class Dialogue:
             return self._ask(Role.ASSISTANT, ("user", self._prompts.assistant_kickoff))
         return self._ask(Role.USER, ("user", self._prompts.simulator_kickoff))
 
-    def answer(self, text: str, finish_reason: str = "stop") -> Ask | None:
-        """Take the reply to the last question; the next question, or None when all is said."""
+    def answer(self, text: str, finish_reason: str = "stop", *, is_refused: bool | None = None) -> Ask | None:
+        """Take the reply to the last question; the next question, or None when all is said.
+
+        `is_refused` is what gates once decided about this reply; None lets them decide now.
+        """
         if finish_reason in _WITHHELD and self._state is not _State.DEBRIEF:
             self.end(EndReason.REFUSED)
             return None
@@ -117,7 +140,7 @@ class Dialogue:
             case _State.GREETING:
                 return self._take_greeting(text, finish_reason)
             case _State.USER_TURN:
-                return self._take_user_turn(text, finish_reason)
+                return self._take_user_turn(text, finish_reason, is_refused)
             case _State.ASSISTANT_TURN:
                 return self._take_assistant_turn(text, finish_reason)
             case _State.DEBRIEF:
@@ -141,15 +164,47 @@ class Dialogue:
         self._state = _State.USER_TURN
         return self._ask(Role.USER, ("user", text))
 
-    def _take_user_turn(self, text: str, finish_reason: str) -> Ask | None:
+    def _take_user_turn(self, text: str, finish_reason: str, is_refused: bool | None) -> Ask | None:
+        is_goodbye = self._check.is_goodbye(text)
+        is_echo = not is_goodbye and self._check.is_parrot(text)
+        flags: tuple[str, ...] = ("parrot",) if is_echo else ()
+        if self._rules.gates:
+            against = self._judge(text, finish_reason, is_goodbye, is_echo, is_refused)
+            if self._attempt:
+                return Ask(Role.USER, f"user-{self._round + 1}", (), attempt=self._attempt)
+            flags += tuple(f"gate:{name}" for name in against)
         self._unseen[Role.USER].append(("assistant", text))
-        if self._check.is_goodbye(text):
+        if is_goodbye:
             return self._finish(EndReason.GOODBYE)
-        flags = ("parrot",) if self._check.is_parrot(text) else ()
         self._store(Role.USER, text, finish_reason, flags)
         self._round += 1
         self._state = _State.ASSISTANT_TURN
         return self._ask(Role.ASSISTANT, ("user", text))
+
+    def _judge(
+        self, text: str, finish_reason: str, is_goodbye: bool, is_echo: bool, is_refused: bool | None
+    ) -> tuple[str, ...]:
+        """The gates that fire; `_attempt` is then the one to be made, or 0 where this reply stays."""
+        context = TurnContext(
+            text,
+            finish_reason,
+            self._round + 1,
+            is_goodbye,
+            is_echo,
+            self._rules.language,
+            self._prompts.end_prompt,
+            [turn.content for turn in self.turns if turn.role is Role.USER],
+            self._last_reply,
+        )
+        against = fired(self._rules.gates, context)
+        if is_refused is None:
+            is_refused = bool(against) and self._attempt < self._rules.regenerate
+        if against or is_refused:
+            step = f"user-{self._round + 1}"
+            self.firings.append(Firing(step, self._attempt, against, kept=not is_refused))
+        self.judged += not is_refused
+        self._attempt = self._attempt + 1 if is_refused else 0
+        return against
 
     def _take_assistant_turn(self, text: str, finish_reason: str) -> Ask | None:
         self._store(Role.ASSISTANT, text, finish_reason)

@@ -69,6 +69,9 @@ class RunInputs:
             max_rounds=settings.max_rounds,
             strict_end=settings.end_check == "strict",
             debrief=tuple((question.side, question.question) for question in settings.debrief),
+            gates=self.config.gates.use,
+            regenerate=self.config.gates.regenerate,
+            language=self.config.language,
         )
 
 

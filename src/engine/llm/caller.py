@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -30,7 +29,7 @@ from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
 from engine.llm.pool import EndpointPool, Model, Placement
 from engine.logs import SECRETS
-from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage
+from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage, call_seed
 from engine.wire import openai
 from engine.wire.backoff import StopRun, Tries, Wait, decide
 from engine.wire.message_log import MessageLog
@@ -333,12 +332,6 @@ class Caller:
             f"Caller({counts.replies} replies, {counts.replayed} replayed, {counts.failed} failed, "
             f"{counts.backing_off} backing off)"
         )
-
-
-def call_seed(run_seed: int, key: CallKey) -> int:
-    """31 bits from the run's seed and the call's own identity: other calls do not enter it (P8)."""
-    text = f"{run_seed}/{key.stage}/{key.item}/{key.step}/{key.attempt}"
-    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
 def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:

@@ -6,8 +6,9 @@ that what is exported is what was held (P2, P3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
 from engine.errors import JournalDamaged
@@ -63,8 +64,8 @@ class Exchange:
         self.is_rehearsed = False
         self.question: Question | None = self._question(self.dialogue.begin())
 
-    def receive(self, reply: Reply, seq: int) -> None:
-        """Take the reply to the current question."""
+    def receive(self, reply: Reply, seq: int, *, is_refused: bool | None = None) -> None:
+        """Take the reply to the current question; `is_refused` is what gates once decided about it."""
         if self.question is None:
             raise RuntimeError(f"{self.job.job_id}: the conversation has ended; nothing was asked")
         side = self.question.side
@@ -73,7 +74,7 @@ class Exchange:
         self.served_models[side].add(reply.served_model)
         self.reasoned[side] += bool(reply.reasoning)
         self.is_rehearsed |= reply.fingerprint.startswith(REHEARSAL_MARK)
-        ask = self.dialogue.answer(reply.text, reply.finish_reason)
+        ask = self.dialogue.answer(reply.text, reply.finish_reason, is_refused=is_refused)
         self.question = None if ask is None else self._question(ask)
 
     def end(self, reason: EndReason) -> None:
@@ -81,17 +82,28 @@ class Exchange:
         self.dialogue.end(reason)
         self.question = None
 
-    def replay(self, records: Iterable[CallRecord]) -> None:
-        """Answer from records, in order. Raises JournalDamaged where they do not fit the dialogue."""
-        for record in records:
+    def replay(
+        self,
+        records: Sequence[CallRecord],
+        check: Callable[[Question, CallRecord], None] = lambda question, record: None,
+    ) -> None:
+        """Answer from records, in order. Raises JournalDamaged where they do not fit the dialogue.
+
+        `check` sees each question beside its record first. What gates decided is read from what was asked
+        next, so that a later version's gates read what an earlier one's wrote.
+        """
+        for record, following in zip_longest(records, records[1:]):
             question = self.question
-            if question is None or question.key.step != record.step:
-                expected = "nothing" if question is None else question.key.step
+            if question is None or question.key[2:] != (record.step, record.attempt):
+                expected = "nothing" if question is None else _described(*question.key[2:])
                 raise JournalDamaged(
-                    f"{self.job.job_id}: the journal holds step {record.step} where {expected} was due; the "
-                    "run's stored prompts or profile are not those that it was made with."
+                    f"{self.job.job_id}: the journal holds step {_described(record.step, record.attempt)} "
+                    f"where {expected} was due; the run's stored prompts or profile are not those that it "
+                    "was made with."
                 )
-            self.receive(openai.decode_reply(record.reply), record.seq)
+            check(question, record)
+            is_refused = None if following is None else following.step == record.step
+            self.receive(openai.decode_reply(record.reply), record.seq, is_refused=is_refused)
 
     def _question(self, ask: Ask) -> Question:
         log = self._logs[ask.side]
@@ -100,7 +112,7 @@ class Exchange:
         job_id = self.job.job_id
         side = "simulator" if ask.side is Role.USER else "assistant"
         return Question(
-            CallKey(STAGE, job_id, ask.step),
+            CallKey(STAGE, job_id, ask.step, ask.attempt),
             ask.side,
             log.fork(ask.aside) if ask.aside and self._keeps_requests else log,
             f"{job_id}/{side}",
@@ -108,3 +120,7 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"Exchange({self.job.job_id}, {self.dialogue!r})"
+
+
+def _described(step: str, attempt: int) -> str:
+    return f"{step}, attempt {attempt}" if attempt else step

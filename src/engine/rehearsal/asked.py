@@ -40,6 +40,7 @@ class Asked:
     max_tokens: int | None
     cache_key: str
     digest_input: bytes
+    seed: int | None = None
 
 
 def parse_body(raw: bytes) -> dict[str, object]:
@@ -72,7 +73,15 @@ def read_asked(body: dict[str, object]) -> Asked:
     digest_input = orjson.dumps(
         [model, body.get("seed"), body.get("temperature"), cache_key, *map(tuple, read)]
     )
-    return Asked(model, read, _read_max_tokens(body), cache_key or "", digest_input)
+    seed = body.get("seed")
+    return Asked(
+        model,
+        read,
+        _read_max_tokens(body),
+        cache_key or "",
+        digest_input,
+        seed if type(seed) is int else None,
+    )
 
 
 def _read_message(message: object, i: int) -> Message:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from engine.rehearsal.asked import Asked
 from engine.rehearsal.dice import Dice, hash64
+from engine.schema.call import CallKey, call_seed
+from engine.schema.conversation import STAGE
 
 
 class Defect(StrEnum):
@@ -45,6 +48,9 @@ _SIMULATOR = (
 _ASSISTANT = ((Defect.PLAYS_USER, 2, (1, 2)), (Defect.REFUSES, 1, (1, 2)))
 _ASSISTANT_SHARE = 0.1
 COURTESY_TURNS = 3
+# How often a defect shows again in a turn that is asked for again, and how many attempts are told apart.
+_RELAPSE = 0.3
+_MOST_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,19 @@ def assistant_flaw(seed: int, rate: float, opening: str, cache_key: str) -> Flaw
     """The assistant's flaw in the conversation that the user opens with this turn."""
     state = hash64(seed, b"assistant", opening.encode(), cache_key.encode())
     return _draw(state, rate * _ASSISTANT_SHARE, _ASSISTANT)
+
+
+def is_cured(asked: Asked, turn: int, run_seed: int) -> bool:
+    """Whether this is a later attempt at the simulator's turn, and one that comes without its defect.
+
+    Nothing in a request says which attempt it is, and equal requests get equal answers; but the seed of each
+    attempt follows from the run's seed and the call's key, which can be told from the request.
+    """
+    item = asked.cache_key.rpartition("/")[0]
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        if call_seed(run_seed, CallKey(STAGE, item, f"user-{turn}", attempt)) == asked.seed:
+            return Dice(hash64(run_seed, b"relapse", asked.digest_input)).uniform() >= _RELAPSE
+    return False
 
 
 def _draw(state: int, rate: float, kinds: tuple[tuple[Defect, int, tuple[int, ...]], ...]) -> Flaw | None:

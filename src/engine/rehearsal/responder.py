@@ -11,14 +11,14 @@ from functools import lru_cache
 
 from engine.rehearsal.asked import Asked
 from engine.rehearsal.assistant import write_assistant_turn
-from engine.rehearsal.defects import Defect, assistant_flaw, simulator_flaw
+from engine.rehearsal.defects import Defect, assistant_flaw, is_cured, simulator_flaw
 from engine.rehearsal.dice import Dice, hash64
 from engine.rehearsal.figures import end_hazard
 from engine.rehearsal.simulator import current_topic, write_thanks, write_user_turn
 from engine.rehearsal.tastes import statements
 from engine.rehearsal.tokens import MESSAGE_OVERHEAD, cut_to_tokens, estimate_tokens
 from engine.rehearsal.view import AssistantView, QuestionView, SimulatorView, view_of
-from engine.rehearsal.vocabulary.catalogue import LANGUAGES
+from engine.rehearsal.vocabulary.catalogue import LANGUAGES, language_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Answer:
     digest: int
 
 
-def answer(asked: Asked, *, seed: int, defect_rate: float) -> Answer:
+def answer(asked: Asked, *, seed: int, defect_rate: float, run_seed: int = 0) -> Answer:
     """Equal requests get equal answers, whatever came before."""
     digest = hash64(seed, asked.digest_input)
     view = view_of(asked.messages)
     dice = Dice(digest)
-    text, finish_reason = _speak(view, asked, dice, seed, defect_rate)
+    text, finish_reason = _speak(view, asked, dice, seed, defect_rate, run_seed)
     if asked.max_tokens is not None and estimate_tokens(text) > asked.max_tokens:
         text, finish_reason = cut_to_tokens(text, asked.max_tokens), "length"
     counts = [estimate_tokens(message.text) + MESSAGE_OVERHEAD for message in asked.messages]
@@ -61,22 +61,23 @@ def _speak(
     dice: Dice,
     seed: int,
     defect_rate: float,
+    run_seed: int,
 ) -> tuple[str, str]:
     """The text and its finish reason."""
     if isinstance(view, SimulatorView):
-        return _simulate(view, asked, dice, seed, defect_rate)
+        return _simulate(view, asked, dice, seed, defect_rate, run_seed)
     if isinstance(view, AssistantView):
         return _assist(view, asked, dice, seed, defect_rate), "stop"
     return _answer_question(view, dice), "stop"
 
 
 def _simulate(
-    view: SimulatorView, asked: Asked, dice: Dice, seed: int, defect_rate: float
+    view: SimulatorView, asked: Asked, dice: Dice, seed: int, defect_rate: float, run_seed: int
 ) -> tuple[str, str]:
     flaw = simulator_flaw(seed, defect_rate, view.setup, asked.cache_key)
     conversation = Dice(_order(seed, view.setup, asked.cache_key))
     turn = len(view.own_turns) + 1
-    if flaw is not None and flaw.turn <= turn <= flaw.last_turn:
+    if flaw is not None and flaw.turn <= turn <= flaw.last_turn and not is_cured(asked, turn, run_seed):
         return _misspeak(flaw.kind, view, conversation, dice)
     if flaw is not None and flaw.kind is Defect.COURTESY_LOOP and turn > flaw.last_turn:
         return view.end_phrase, "stop"
@@ -85,7 +86,7 @@ def _simulate(
         return view.end_phrase, "stop"
     language = view.language
     if flaw is not None and flaw.kind is Defect.WRONG_LANGUAGE and turn > flaw.turn:
-        language = _other(language)
+        language = language_of(view.own_turns[-1])  # once drifted, always
     return write_user_turn(view, conversation, dice, language), "stop"
 
 

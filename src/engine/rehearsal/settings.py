@@ -41,10 +41,12 @@ class RehearsalSettings:
     """`defect_rate` is a share of conversations (0 to 1). Above `max_in_flight` requests a 429 is sent.
 
     `api_key`, when set, is the only bearer token accepted. `request_log` receives each request body as a
-    JSON line, handed to the operating system before the request is answered.
+    JSON line, handed to the operating system before the request is answered. With the `run_seed` of the run
+    that asks, a simulator's turn that is asked for again is known as such, and mostly has no defect.
     """
 
     seed: int = 0
+    run_seed: int = 0
     defect_rate: float = 0.13
     delay: Delay = Fixed()
     max_in_flight: int | None = None

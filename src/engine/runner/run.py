@@ -23,7 +23,7 @@ from engine.config.settings import EndpointSettings, RunConfig
 from engine.errors import EngineError
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
-from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History, call_seed
+from engine.llm.caller import NO_HISTORY, CallCounts, Caller, History
 from engine.llm.drain import Drain
 from engine.llm.endpoint import Endpoint
 from engine.llm.exchange import Exchange
@@ -35,6 +35,7 @@ from engine.runner.endpoints import open_models, refill_windows
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency, run_jobs
 from engine.runner.served_models import ServedModels
+from engine.schema.call import call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from typing import NamedTuple
 
 
@@ -17,6 +18,12 @@ class CallKey(NamedTuple):
     item: str
     step: str
     attempt: int = 0
+
+
+def call_seed(run_seed: int, key: CallKey) -> int:
+    """31 bits from the run's seed and the call's own identity: other calls do not enter it (P8)."""
+    text = f"{run_seed}/{key.stage}/{key.item}/{key.step}/{key.attempt}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from engine.errors import (
     Stopped,
     TransportFailed,
 )
-from engine.llm.caller import Caller, History, call_seed
+from engine.llm.caller import Caller, History
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
 from engine.llm.limits import Admission
 from engine.llm.pool import EndpointPool, Model
 from engine.llm.transport import RawReply
-from engine.schema.call import CallKey, CallKind, CallRecord, Usage
+from engine.schema.call import CallKey, CallKind, CallRecord, Usage, call_seed
 from engine.wire.message_log import MessageLog
 from engine.wire.openai import RequestForm
 
