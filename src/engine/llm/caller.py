@@ -167,7 +167,7 @@ class Caller:
             self.counts.replayed += 1
             return Answer(openai.decode_reply(record.reply), record.seq)
         placement = placement or Placement()
-        tokens = messages.size // _BYTES_PER_TOKEN + model.form.max_tokens
+        tokens = reserved_tokens(messages, model.form.max_tokens)
         tries = Tries()
         avoid: Endpoint | None = None
         while True:
@@ -332,6 +332,11 @@ class Caller:
             f"Caller({counts.replies} replies, {counts.replayed} replayed, {counts.failed} failed, "
             f"{counts.backing_off} backing off)"
         )
+
+
+def reserved_tokens(messages: MessageLog, max_tokens: int) -> int:
+    """What a call reserves of tokens/min until its usage is known: an upper bound of input and output."""
+    return messages.size // _BYTES_PER_TOKEN + max_tokens
 
 
 def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
