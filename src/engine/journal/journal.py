@@ -173,6 +173,10 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         """Set one named value of the run."""
         await self._writer.append(Statement("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value)))
 
+    async def write(self, statements: Iterable[Statement]) -> None:
+        """Write rows of other kinds, in order; returns once they are on disk."""
+        await _all([self._writer.append(statement) for statement in statements])
+
     async def begin_session(self, *, concurrency: int, settings: str) -> int:
         """Record that this process starts to work; its number marks all of its rows."""
         sessions = self.reader.sessions()

@@ -316,6 +316,11 @@ class Reader:
             if checksum((kind, name, body)) != crc:
                 yield f"contents {kind} {name}: checksum does not hold"
 
+    def rows_of(self, table: str, sql: str, bindings: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
+        """The rows of a query on a table that not every journal has; none where it is missing."""
+        if list(self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name=?", (table,))):
+            yield from self._rows(sql, bindings)
+
     def _rows(self, sql: str, bindings: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
         try:
             yield from self._connection.execute(sql, bindings)
