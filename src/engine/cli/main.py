@@ -9,6 +9,7 @@ import click
 
 from engine.cli.adjust_command import adjust_command
 from engine.cli.exit_codes import BUG, find_engine_error
+from engine.cli.experiment_command import experiment
 from engine.cli.init_command import init
 from engine.cli.read_commands import export, show, status, verify
 from engine.cli.rehearse_command import rehearse
@@ -27,7 +28,7 @@ def engine() -> None:
     """
 
 
-for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse):
+for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse, experiment):
     engine.add_command(command)
 
 
