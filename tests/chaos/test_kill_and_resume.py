@@ -61,18 +61,18 @@ def journalled(folder: Path) -> int:
 
 
 async def kill_and_resume(
-    tmp_path: Path, *, kills: int, limit: int, transport: str = "asyncio"
+    tmp_path: Path, *, kills: int, limit: int, options: tuple[str, ...] = (), defect_rate: float = 0.13
 ) -> tuple[Killer, int]:
     """Kill one run `kills` times, let it end, compare with an uninterrupted one; the requests seen extra."""
     random = Random(SEED)
     killer = Killer(random)
-    settings = RehearsalSettings(delay=LogNormal(0.01, 0.5))
+    settings = RehearsalSettings(delay=LogNormal(0.01, 0.5), defect_rate=defect_rate)
     async with serve(settings, replier=killer) as server:
         killer.server = server
         command = (
             "run", "--run", "killed", "--limit", str(limit), "--concurrency", str(CONCURRENCY),
             "--base-url", server.base_url, "--simulator", "s", "--assistant", "a",
-            "--transport", transport, "--runs-dir", tmp_path,
+            "--runs-dir", tmp_path, *options,
         )  # fmt: skip
         code, output = await run_engine(*command[:2], "plain", *command[3:])
         assert code == 0, output
@@ -110,5 +110,15 @@ async def test_thirty_kills_cost_at_most_the_calls_in_flight(tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.asyncio
 async def test_kills_over_the_portable_transport(tmp_path: Path) -> None:
-    killer, extra = await kill_and_resume(tmp_path, kills=10, limit=LIMIT, transport="httpx")
+    killer, extra = await kill_and_resume(tmp_path, kills=10, limit=LIMIT, options=("--transport", "httpx"))
     assert extra == killer.lost
+
+
+@pytest.mark.asyncio
+async def test_kills_among_attempts_that_gates_asked_for(tmp_path: Path) -> None:
+    killer, extra = await kill_and_resume(tmp_path, kills=3, limit=66, options=("--gates",), defect_rate=1.0)
+    assert extra == killer.lost
+    reader = Reader(tmp_path / "killed" / JOURNAL_NAME)
+    asked_again = sum(call.attempt > 0 for call in reader.calls_from(0))
+    reader.close()
+    assert asked_again > 0

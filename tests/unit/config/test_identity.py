@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config.identity import compare, identity_digest, identity_fields, refuse
-from engine.config.settings import ConversationSettings, EndpointSettings, ModelSettings, RunConfig
+from engine.config.settings import (
+    ConversationSettings,
+    EndpointSettings,
+    GateSettings,
+    ModelSettings,
+    RunConfig,
+)
 
 ENDPOINT = {"base_url": "http://h/v1", "key_env": "KEY"}
 MODEL = {"model": "m", "endpoint": "a"}
@@ -90,6 +96,13 @@ def test_which_endpoint_a_model_is_asked_at_is_not_identity() -> None:
     assert changed(stages=stages("simulator", endpoint="b")) == []
 
 
+def test_gates_are_identity_where_they_are_used() -> None:
+    assert changed(gates={"use": ["parrot"]}) == ["gates.regenerate", "gates.use", "gates.version"]
+    assert changed(gates={"regenerate": 5}) == []
+    one, other = ({"gates": {"use": names}} for names in (["parrot", "repeat"], ["repeat", "parrot"]))
+    assert compare(fields_with(**one), fields_with(**other)) == []
+
+
 def test_another_stages_model_is_not_the_conversations_identity() -> None:
     assert changed(stages={**START["stages"], "judge": MODEL}) == []
 
@@ -107,7 +120,8 @@ def test_every_setting_is_classified_here() -> None:
     assert set(ModelSettings.model_fields) == {*MODEL_CHANGES, "endpoint", "max_tokens_field"}
     assert set(ConversationSettings.model_fields) == set(CONVERSATION_CHANGES)
     assert set(EndpointSettings.model_fields) == {*ENDPOINT_CHANGES, "format"}
-    mixed = {"seed", "language", "endpoints", "stages", "conversation"}
+    assert set(GateSettings.model_fields) == {"use", "regenerate"}
+    mixed = {"seed", "language", "endpoints", "stages", "conversation", "gates"}
     assert set(RunConfig.model_fields) == {*FREE_CHANGES, *mixed}
 
 
