@@ -112,3 +112,36 @@ def test_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: Capture) 
     assert engine("init", tmp_path / "file") == 2
     assert engine("init", tmp_path / "file" / "below") == 73
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_force_writes_through_no_link(tmp_path: Path, capsys: Capture) -> None:
+    study, elsewhere = tmp_path / "study", tmp_path / "mine.yaml"
+    study.mkdir()
+    elsewhere.write_text("mine\n")
+    (study / "engine.yaml").symlink_to(elsewhere)
+    assert engine("init", study, "--force") == 2
+    assert "engine.yaml is a link" in capsys.readouterr().err
+    assert elsewhere.read_text() == "mine\n"
+    assert [path.name for path in study.iterdir()] == ["engine.yaml"]
+    (study / "engine.yaml").unlink()
+    (study / "profiles").symlink_to(tmp_path / "other", target_is_directory=True)
+    (tmp_path / "other").mkdir()
+    assert engine("init", study, "--force") == 2
+    assert "profiles is a link" in capsys.readouterr().err
+    assert list((tmp_path / "other").iterdir()) == []
+    assert [path.name for path in study.iterdir()] == ["profiles"]
+
+
+@pytest.mark.parametrize("name", ["templates", "templates/travel", "profiles"])
+def test_force_checks_every_place_before_it_writes_one(name: str, tmp_path: Path, capsys: Capture) -> None:
+    in_the_way = tmp_path / name
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    assert engine("init", tmp_path, "--force") == 2
+    assert f"{name} is a file, and a folder" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+    in_the_way.unlink()
+    (tmp_path / "engine.yaml").mkdir()
+    assert engine("init", tmp_path, "--force") == 2
+    assert "engine.yaml is a folder, and a file" in capsys.readouterr().err

@@ -152,6 +152,16 @@ async def test_an_archive_of_a_run_that_goes_on_is_whole(tmp_path: Path) -> None
     assert names(tmp_path) == {"runs", "back"}
 
 
+def test_an_archive_is_not_put_into_the_run_itself(tmp_path: Path, capsys: Capture) -> None:
+    run(tmp_path, "r", "--limit", "2")
+    (tmp_path / "link").symlink_to(tmp_path / "r", target_is_directory=True)
+    before = sorted((tmp_path / "r").rglob("*"))
+    for out in ("r/a.tar.gz", "r/export/deep/a.tar.gz", "link/a.tar.gz", "r/../r/a.tar.gz"):
+        assert engine("runs", "archive", "r", "--out", tmp_path / out, "--runs-dir", tmp_path) == 2
+        assert "inside the run's own folder" in capsys.readouterr().err
+    assert sorted((tmp_path / "r").rglob("*")) == before
+
+
 def test_an_archive_never_replaces_a_file(tmp_path: Path, capsys: Capture) -> None:
     run(tmp_path, "r", "--limit", "2")
     assert engine("runs", "archive", "r", "--runs-dir", tmp_path) == 0

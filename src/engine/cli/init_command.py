@@ -1,12 +1,15 @@
 """`engine init DIR`: a configuration with every key, and templates and profiles to edit.
 
-Nothing that is there already is overwritten unless that is asked for.
+Nothing that is there already is overwritten unless that is asked for. Every place is looked at before the
+first file is written, and nothing is written through a link.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -31,12 +34,16 @@ def init(folder: Path, force: bool) -> int:
                 f"{folder} is not empty and nothing was written. Name another folder, or say --force to "
                 "write engine.yaml, templates/ and profiles/ over those that are there."
             )
-        sources = {name: find_folder(name) for name in _FOLDERS}
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(CONFIGURATION, folder / CONFIGURATION.name)
-        for name, source in sources.items():
+        copies = [(CONFIGURATION, folder / CONFIGURATION.name)]
+        for name in _FOLDERS:
+            source = find_folder(name)
             if source.resolve() != (folder / name).resolve():
-                shutil.copytree(source, folder / name, dirs_exist_ok=True, copy_function=shutil.copyfile)
+                copies += _files_below(source, folder / name)
+        for _, target in copies:
+            _check_place(folder, target)
+        for source, target in copies:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(source, target)
     except OSError as error:
         kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else CannotWrite
         raise kind(
@@ -48,3 +55,33 @@ def init(folder: Path, force: bool) -> int:
     )
     click.echo(f"  engine run {path} --dry-run\n  engine run {path} --limit 22")
     return 0
+
+
+def _files_below(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """Each file below `source` and its place below `target`."""
+    for path, _, names in os.walk(source, followlinks=True):
+        for name in names:
+            found = Path(path) / name
+            yield found, target / found.relative_to(source)
+
+
+def _check_place(folder: Path, target: Path) -> None:
+    """Raise UsageError where `target`, or a folder on the way to it from `folder`, is something else."""
+    way = [folder / part for part in reversed(target.relative_to(folder).parents)][1:]
+    for place in (*way, target):
+        is_file = place == target
+        if place.is_symlink():
+            wrong = f"{place} is a link, and nothing is written through one"
+        elif not is_file and place.exists() and not place.is_dir():
+            wrong = f"{place} is a file, and a folder belongs there"
+        elif is_file and place.exists() and not place.is_file():
+            wrong = f"{place} is a folder, and a file belongs there"
+        else:
+            continue
+        raise UsageError(f"{wrong}. Nothing was written: remove or rename it, or name another folder.")
+
+
+def _copy(source: Path, target: Path) -> None:
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+    with source.open("rb") as read, open(file, "wb") as written:
+        shutil.copyfileobj(read, written)

@@ -25,6 +25,12 @@ def archive_run(folder: RunFolder, out: Path) -> Path:
         raise UsageError(f"--out: {out} must end in .tar.gz.")
     if out.exists():
         raise UsageError(f"--out: {out} exists already; choose another name.")
+    # Resolved: a link or `..` may lead there too.
+    if out.resolve().is_relative_to(folder.path.resolve()):
+        raise UsageError(
+            f"--out: {out} lies inside the run's own folder, which is what is packed and what `runs prune` "
+            "removes. Choose a place outside it."
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".archive-", dir=out.parent) as temporary:

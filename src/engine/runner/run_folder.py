@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -113,10 +116,27 @@ class RunFolder:
             "identity_digest": identity_digest(identity),
             "versions": {"engine": __version__, "python": platform.python_version()},
         }
-        self._write_document(_HEAD, document)
+        with self.settings_lock():
+            self._write_document(_HEAD, document)
+
+    @contextmanager
+    def settings_lock(self) -> Iterator[None]:
+        """Hold off everybody else who would change `run.yaml`, while it is read, changed and written."""
+        try:
+            file = os.open(self.path / _SETTINGS_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise CannotWrite(f"{self.settings}: cannot be written ({error.strerror}).") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
 
     def change_settings(self, config: RunConfig, *, is_paused: bool) -> None:
-        """Replace `config` in `run.yaml`, and say whether the run is paused; comments at the top stay."""
+        """Replace `config` in `run.yaml`, and say whether the run is paused; comments at the top stay.
+
+        For whoever holds `settings_lock`.
+        """
         text = self._settings_text()
         document = {str(key): value for key, value in self._document(text).data.items() if key != _PAUSED}
         document["config"] = config.model_dump(mode="json")
@@ -129,12 +149,17 @@ class RunFolder:
 
     def _write_document(self, head: str, document: Mapping[str, object]) -> None:
         text = head + yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-        temporary = self.settings.with_suffix(".part")
+        temporary: Path | None = None
         try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.chmod(0o600)
+            # Under a name of its own and private from the start.
+            file, name = tempfile.mkstemp(prefix=".run-", suffix=".part", dir=self.path)
+            temporary = Path(name)
+            with open(file, "w", encoding="utf-8") as part:
+                part.write(text)
             temporary.replace(self.settings)
         except OSError as error:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
             raise CannotWrite(f"{self.settings}: cannot be written ({error.strerror}).") from error
 
     def read_settings(self) -> tuple[RunConfig, Path | None]:
@@ -170,6 +195,7 @@ _HEAD = (
     "# may be edited between two sessions; whatever is under `identity` may not.\n"
 )
 _PAUSED = "paused"
+_SETTINGS_LOCK = "settings.lock"
 _HINT = "`engine runs` lists the runs that exist."
 
 
@@ -180,9 +206,7 @@ def open_folder(runs_dir: Path, name: str) -> RunFolder:
     path = Path(name)
     if (path / JOURNAL_NAME).is_file():
         return RunFolder(path)
-    raise UsageError(
-        f"{name!r} is no name of a run: {RUN_NAME_RULE}. {_HINT}"
-    )
+    raise UsageError(f"{name!r} is no name of a run: {RUN_NAME_RULE}. {_HINT}")
 
 
 def existing_folder(runs_dir: Path, name: str) -> RunFolder:

@@ -169,7 +169,7 @@ def test_the_settings_are_private_and_name_the_identity(folder: RunFolder) -> No
     document = yaml.safe_load(folder.settings.read_text())
     assert document["identity"] == identity_fields(RunConfig())
     assert default_name("x", identity_fields(RunConfig())) == f"x-{document['identity_digest']}"
-    assert [path.name for path in folder.path.iterdir()] == ["run.yaml"]
+    assert {path.name for path in folder.path.iterdir()} == {"run.yaml", "settings.lock"}
 
 
 def test_a_configuration_named_by_a_relative_path_resumes_from_anywhere(
