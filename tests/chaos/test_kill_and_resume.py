@@ -69,7 +69,7 @@ async def kill_and_resume(
     settings = RehearsalSettings(delay=LogNormal(0.01, 0.5), defect_rate=defect_rate)
     async with serve(settings, replier=killer) as server:
         killer.server = server
-        command = (
+        command: tuple[str | Path, ...] = (
             "run", "--run", "killed", "--limit", str(limit), "--concurrency", str(CONCURRENCY),
             "--base-url", server.base_url, "--simulator", "s", "--assistant", "a",
             "--runs-dir", tmp_path, *options,

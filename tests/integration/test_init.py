@@ -45,7 +45,7 @@ def test_file_as_it_stands_is_the_default() -> None:
     assert parse_config(text, source="engine.yaml", folder=Path("/study")) == RunConfig()
     # Said and not left to the defaults: each key of the top level but for those of the examples.
     assert set(yaml.safe_load(text)) == set(RunConfig.model_fields) - {"endpoints", "stages", "local"}
-    for name in ("conversation", "validation", "rehearsal"):
+    for name in ("conversation", "gates", "validation", "rehearsal"):
         assert yaml.safe_load(text)[name] == RunConfig().model_dump(mode="json")[name]
 
 
@@ -61,10 +61,10 @@ def test_examples_are_valid_and_give_the_defaults_where_they_say_so() -> None:
 
 def test_every_setting_of_identity_is_marked() -> None:
     text = CONFIGURATION.read_text("utf-8")
-    for key in ("seed", "language", "defect_rate", "conversation"):
+    for key in ("seed", "language", "defect_rate", "conversation", "gates"):
         before = text.split(f"{key}:")[0]
         assert "[identity]" in before.rsplit("\n\n", 2)[-1] + before.rsplit("\n\n", 2)[-2], key
-    assert text.count("[identity]") == 8
+    assert text.count("[identity]") == 9
 
 
 def test_folder_runs_as_it_is_with_its_own_templates_and_profiles(tmp_path: Path, capsys: Capture) -> None:
