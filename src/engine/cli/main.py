@@ -10,11 +10,13 @@ import click
 from engine.cli.adjust_command import adjust_command
 from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
+from engine.cli.import_command import import_command
 from engine.cli.init_command import init
 from engine.cli.read_commands import export, show, status, verify
 from engine.cli.rehearse_command import rehearse
 from engine.cli.run_commands import resume, run
 from engine.cli.runs_commands import runs
+from engine.cli.stats_command import stats
 from engine.logs import SECRETS
 from engine.version import __version__
 
@@ -29,6 +31,8 @@ def engine() -> None:
 
 
 for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse, experiment):
+    engine.add_command(command)
+for command in (import_command, stats):
     engine.add_command(command)
 
 

@@ -26,7 +26,10 @@ def find_format(place: Place, raw: bytes, path: Path) -> RecordFormat:
     try:
         record = parse(raw)
     except NotARecord as problem:
-        raise BadInput(f"{path}, line {place.line}: this record {problem}.") from None
+        raise BadInput(
+            f"{path}, line {place.line}: this record {problem}, so it does not tell the file's format. "
+            "Name it with --format; the record is then kept apart, and the others are read."
+        ) from None
     found = next((form for form in FORMATS.values() if form.fits(record)), None)
     if found is None:
         keys = ", ".join(list(record)[:8])

@@ -1,0 +1,1 @@
+"""Statistics of conversations in their common form: pure functions and tallies; no files, no network."""
