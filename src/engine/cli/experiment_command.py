@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from engine.cli.dataset_argument import dataset_argument, find_dataset
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.source import open_dataset
 from engine.experiments.baseline import Baseline
@@ -18,7 +19,6 @@ from engine.experiments.report import table3_lines, table4_lines, write_report
 from engine.experiments.samples import IntentData, collect_samples
 from engine.experiments.splits import SplitKind
 from engine.experiments.traditional import MODELS, TraditionalModel, require_sklearn
-from engine.runner.run_folder import existing_folder
 
 _NAMES = [*MODELS, "Baseline"]
 _KINDS = [str(kind) for kind in SplitKind if kind is not SplitKind.FILE]
@@ -30,7 +30,7 @@ def experiment() -> None:
 
 
 @experiment.command()
-@click.argument("source", metavar="RUN_OR_FILE")
+@dataset_argument
 @click.option("--model", "names", multiple=True, type=click.Choice(_NAMES), help="These alone; default: all.")
 @click.option(
     "--split",
@@ -63,7 +63,7 @@ def experiment() -> None:
 @runs_dir_option
 @json_option
 def intents(
-    source: str,
+    dataset_name: str,
     names: tuple[str, ...],
     kinds: tuple[str, ...],
     split_file: Path | None,
@@ -78,7 +78,7 @@ def intents(
     What was computed before is taken from the output folder: the same command goes on after a stop.
     """
     require_sklearn()
-    dataset = open_dataset(_find(runs_dir, source))
+    dataset = open_dataset(find_dataset(runs_dir, dataset_name))
     data = collect_samples(dataset, author)
     if out is None:
         folder = (
@@ -95,7 +95,7 @@ def intents(
         seeds=default_seeds(seeds),
         split_file=split_file,
     )
-    command = shlex.join(_command(source, names, kinds, split_file, seeds, author, out))
+    command = shlex.join(_command(dataset_name, names, kinds, split_file, seeds, author, out))
     if not as_json:
         click.echo(_opening(data, folder))
     result = run_experiment(
@@ -109,11 +109,6 @@ def intents(
     else:
         _show(result, written)
     return 0
-
-
-def _find(runs_dir: Path, source: str) -> Path:
-    path = Path(source)
-    return path if path.exists() else existing_folder(runs_dir, source).path
 
 
 def _opening(data: IntentData, folder: Path) -> str:
