@@ -124,28 +124,6 @@ def count_imports(reader: Reader) -> tuple[int, int]:
     return next(((int(all_), int(bad)) for all_, bad in rows), (0, 0))  # type: ignore[call-overload]
 
 
-def known_items(reader: Reader, items: Sequence[str]) -> set[str]:
-    """Those of `items` that rows have."""
-    marks = ",".join("?" * len(items))
-    rows = reader.rows_of("imports", f"SELECT item FROM imports WHERE item IN ({marks})", tuple(items))  # noqa: S608
-    return {str(item) for (item,) in rows}
-
-
-def last_import(reader: Reader) -> tuple[int, int, int]:
-    """(seq, file, line) of the last row; (0, 0, 0) where there is none."""
-    rows = reader.rows_of("imports", "SELECT seq, file, line FROM imports ORDER BY seq DESC LIMIT 1")
-    return next(((int(s), int(f), int(n)) for s, f, n in rows), (0, 0, 0))  # type: ignore[call-overload]
-
-
-def count_imports(reader: Reader) -> tuple[int, int]:
-    """(records, of which hold no conversation)."""
-    rows = reader.rows_of(
-        "imports",
-        "SELECT count(*), coalesce(sum(problem_), 0) FROM (SELECT note<>'' AS problem_ FROM imports)",
-    )
-    return next(((int(all_), int(bad)) for all_, bad in rows), (0, 0))  # type: ignore[call-overload]
-
-
 def damaged_imports(reader: Reader) -> Iterator[str]:
     """What is wrong with the rows, one line each."""
     for columns in reader.rows_of("imports", f"{_SELECT} ORDER BY seq"):
