@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.analysis.definitions import PAPER, Definitions
-from engine.analysis.distribution import Distribution
 from engine.analysis.intents import PARTS
 from engine.analysis.statistics import Statistics
 from engine.analysis.table1 import LAST_POSITION, Table1Row
@@ -81,6 +80,8 @@ def stats(
         click.echo(orjson.dumps(facts | statistics.as_dict()).decode())
         return 0
     console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width that numbers would have to fit in
+        console.width = max(console.width, 110)
     for table in _tables(statistics):
         console.print(table)
     total = sum(statistics.construction.values())
@@ -139,98 +140,116 @@ def _tables(statistics: Statistics) -> list[Table]:
     return tables
 
 
-def _new(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table whose headings wrap and whose numbers never do; the first column holds names."""
+    cells = list(rows)
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for index, column in enumerate(("", *columns)):
+        width = max((len(row[index]) for row in cells), default=0)
+        table.add_column(column, justify="right" if index else "left", min_width=width)
+    for row in cells:
+        table.add_row(*row)
     return table
 
 
 def _table1(statistics: Statistics) -> Table:
     definitions, raw, kept = statistics.definitions, statistics.raw(), statistics.kept
     without = ", ".join(sorted(definitions.averages_without))
-    table = _new(
-        f"Table 1{f' (averages without {without})' if without else ''}", "", "scenarios", "conversations",
-        "utterances", "rounds", "tokens", "tokens/user utt.", "tokens/assistant utt.",
-    )  # fmt: skip
     rows: list[tuple[str, Table1Row]] = [("raw", raw.row(definitions)), ("kept", kept.row(definitions))]
-    rows += [(f"  {task or '(no task)'}", kept.row(definitions, task)) for task in sorted(kept.by_task)]
-    for name, row in rows:
-        table.add_row(
-            name, str(row.scenarios), str(row.conversations), f"{row.mean_utterances:.4f}",
-            f"{row.mean_rounds:.4f}", f"{row.mean_tokens:.2f}", f"{row.mean_user_tokens:.2f}",
-            f"{row.mean_assistant_tokens:.2f}",
-        )  # fmt: skip
-    return table
+    rows += [(f"  {_named(task)}", kept.row(definitions, task)) for task in sorted(kept.by_task)]
+    return _table(
+        f"Table 1{f' (averages without {without})' if without else ''}",
+        ("scenarios", "conversations", "utterances", "rounds", "tokens", "user's", "assistant's"),
+        [
+            (
+                name, str(row.scenarios), str(row.conversations), f"{row.mean_utterances:.4f}",
+                f"{row.mean_rounds:.4f}", f"{row.mean_tokens:.2f}", f"{row.mean_user_tokens:.2f}",
+                f"{row.mean_assistant_tokens:.2f}",
+            )
+            for name, row in rows
+        ],
+    )  # fmt: skip
 
 
 def _rounds(statistics: Statistics) -> Table:
     kept = statistics.kept
     numbers = sorted(kept.rounds().counts)
-    table = _new("Rounds per conversation", "", *map(str, numbers))
-    rows = [
-        ("all", kept.rounds()),
-        *((task or "(no task)", kept.by_task[task].rounds) for task in sorted(kept.by_task)),
-    ]
-    for name, rounds in rows:
-        table.add_row(name, *(str(rounds.counts[number] or "") for number in numbers))
-    return table
+    rows = [("all", kept.rounds())]
+    rows += [(f"  {_named(task)}", kept.by_task[task].rounds) for task in sorted(kept.by_task)]
+    return _table(
+        "Conversations by number of rounds",
+        [str(number) for number in numbers],
+        [(name, *(str(rounds.counts[number] or "") for number in numbers)) for name, rounds in rows],
+    )
 
 
 def _tokens(statistics: Statistics) -> Table:
     by_side = statistics.kept.tokens_by_position()
     positions = sorted({position for tokens in by_side.values() for position in tokens})
-    shown = [f"{p}+" if p == LAST_POSITION else str(p) for p in positions]
-    table = _new("Mean tokens of an utterance, by its position among its side's", "", *shown)
-    for role, tokens in by_side.items():
-        table.add_row(role.value, *(_mean(tokens.get(position)) for position in positions))
-    return table
-
-
-def _mean(tokens: Distribution | None) -> str:
-    return "" if tokens is None else f"{tokens.mean:.2f}"
+    return _table(
+        "Mean tokens of an utterance, by its position among its side's",
+        [f"{position}+" if position == LAST_POSITION else str(position) for position in positions],
+        [
+            (role.value, *(f"{tokens[p].mean:.2f}" if p in tokens else "" for p in positions))
+            for role, tokens in by_side.items()
+        ],
+    )
 
 
 def _table2(means: Mapping[str, Mapping[str, float]]) -> Table:
     metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
-    table = _new("Table 2 (mean rating)", "", *means)
-    for metric in metrics:
-        table.add_row(metric, *(f"{row[metric]:.3f}" if metric in row else "" for row in means.values()))
-    return table
+    return _table(
+        "Table 2 (mean rating)",
+        [_named(task) for task in means],
+        [
+            (metric, *(f"{row[metric]:.3f}" if metric in row else "" for row in means.values()))
+            for metric in metrics
+        ],
+    )
 
 
 def _figure6(counts: Mapping[str, Mapping[int, int]]) -> Table:
     scores = sorted({score for by_score in counts.values() for score in by_score})
-    table = _new("Figure 6 (conversations with each score)", "", *map(str, scores))
-    for metric, by_score in counts.items():
-        table.add_row(metric, *(str(by_score[score]) if score in by_score else "" for score in scores))
-    return table
+    return _table(
+        "Figure 6 (conversations with each score)",
+        [str(score) for score in scores],
+        [
+            (metric, *(str(by_score.get(score, "")) for score in scores))
+            for metric, by_score in counts.items()
+        ],
+    )
 
 
 def _table3(statistics: Statistics) -> Table:
     intents = statistics.intents
-    totals = intents.ordered(intents.totals)
-    table = _new(f"Table 3 (intents of {intents.utterances} user utterances)", "", *totals, "utterances")
-    table.add_row("all", *map(str, totals.values()), str(intents.utterances))
-    for part in PARTS.values():
-        if counts := intents.by_part.get(part):
-            table.add_row(
-                part, *(str(counts[label]) for label in totals), str(intents.utterances_by_part[part])
-            )
-    for position, counts in intents.by_position.items():
-        table.add_row(f"  {position}", *(str(counts[label]) for label in totals), "")
-    return table
+    rows = [("all", intents.totals, str(intents.utterances))]
+    rows += [
+        (part, intents.by_part[part], str(intents.utterances_by_part[part]))
+        for part in PARTS.values()
+        if part in intents.by_part
+    ]
+    rows += [(f"  {position} turn", counts, "") for position, counts in intents.by_position.items()]
+    labels = list(intents.ordered(intents.totals))
+    return _table(
+        "Table 3 (intents of user utterances)",
+        [*labels, "utterances"],
+        [(name, *(str(counts[label]) for label in labels), utterances) for name, counts, utterances in rows],
+    )
 
 
 def _hallucinated(statistics: Statistics) -> Table:
     found = statistics.hallucinations
-    table = _new(
-        "Hallucinated replies", "", "hallucinated", "cannot tell", "judged", "replies", "conversations"
+    total = (found.hallucinated, found.cannot_tell, found.judged, found.replies, found.conversations_with_any)
+    rows = [("all", *map(str, total))]
+    rows += [(f"  {_named(task)}", str(count), *[""] * 4) for task, count in sorted(found.by_task.items())]
+    return _table(
+        "Hallucinated replies",
+        ("hallucinated", "cannot tell", "judged", "replies", "conversations with any"),
+        rows,
     )
-    table.add_row(
-        "all", str(found.hallucinated), str(found.cannot_tell), str(found.judged), str(found.replies),
-        str(found.conversations_with_any),
-    )  # fmt: skip
-    for task, count in sorted(found.by_task.items()):
-        table.add_row(f"  {task or '(no task)'}", str(count), "", "", "", "")
-    return table
+
+
+def _named(task: str) -> str:
+    return task or "(no task)"
