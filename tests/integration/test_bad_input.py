@@ -267,6 +267,10 @@ def _no_configuration(world: World) -> int:
 
 
 with_text("broken YAML", "seed: 1\nlimit: 4\n  tasks: [travel\n")
+with_text("a word where a list belongs", "tasks: travel\n")
+with_text("a word that YAML takes for false", "language: no\n")
+for _did, _limit in (("a limit below one reply", 500), ("a limit below one request", 1100)):
+    with_settings(_did, endpoints__default__limits={"tokens_per_min": _limit})
 with_text("a misspelt key", "seed: 1\nconcurency: 3\n")
 with_text("a value of the wrong kind", "seed: 1\nlimit: many\n")
 with_text("an unknown preset", "presets: {cheap: {model: m}}\nstages: {simulator: {preset: cheep}}\n")

@@ -218,7 +218,7 @@ async def test_signal_lets_calls_land_and_the_run_resumes(tmp_path: Path, number
         process.send_signal(number)
         output, _ = await process.communicate()
         assert process.returncode == 128 + number, output.decode()
-        assert b"engine resume r" in output
+        assert f"engine resume {tmp_path / 'r'}".encode() in output
         code, text = await run_engine("status", "r", "--runs-dir", tmp_path, "--json")
         facts = orjson.loads(text)
         assert (code, facts["state"], facts["possibly_paid"]) == (0, "stopped", 0)

@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from engine.cli.shared_options import address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
 from engine.runner.run import RunProgress, RunResult
@@ -132,9 +133,10 @@ def print_report(
         console.print(
             f"{failed} conversations failed; the last failure of this session: {last_failure or '-'}"
         )
-        console.print(f"take them up again with: engine resume {folder.name} --retry-failed", style="bold")
+        retry = f"engine resume {address(folder)} --retry-failed"
+        console.print(f"take them up again with: {retry}", style="bold")
     if not is_complete:
-        console.print(f"go on with: engine resume {folder.name}", style="bold")
+        console.print(f"go on with: engine resume {address(folder)}", style="bold")
     if not counts.conversations:
         return
     for label, path in (

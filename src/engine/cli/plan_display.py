@@ -6,17 +6,18 @@ spoken yet, are placeholders.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import click
 import orjson
 
+from engine.cli.readiness import first_job_of_each_task, first_questions, new_tasks
 from engine.journal.inputs import RunInputs
-from engine.llm.exchange import Exchange
 from engine.runner.run_folder import RunFolder
-from engine.schema.call import Reply, Usage
 from engine.schema.conversation import Role
 from engine.schema.job import Job
+from engine.schema.plan import Plan
 
 _WIDTH = 100
 
@@ -30,31 +31,32 @@ def print_plan(folder: RunFolder, inputs: RunInputs) -> None:
         f"{len(plan)} conversations: {len(plan.scenarios_used())} scenarios x {profiles} profiles, "
         f"repeat {plan.repeats}, limit {plan.limit or 'none'}"
     )
+    chosen = (
+        "" if inputs.config.tasks or plan.explicit is not None else " (every task in the templates folder)"
+    )
+    click.echo(f"tasks: {describe_tasks(plan)}{chosen}")
+    if new := new_tasks(folder, plan):
+        click.echo(f"new to this run, which grows by it: {', '.join(new)}")
     for stage, settings in inputs.config.stages.items():
         names = " or ".join(settings.endpoint_names)
         click.echo(f"{stage}: {settings.model} at {names}, temperature {settings.temperature}")
-    for job in _first_job_of_each_task(inputs):
+    for job in first_job_of_each_task(inputs):
         for title, messages in _first_requests(inputs, job):
             click.echo("\n" + f"--- {job.job_id}: {title} ".ljust(_WIDTH, "-"))
             for message in messages:
                 click.echo(f"[{message['role']}]\n{message['content']}\n")
 
 
-def _first_job_of_each_task(inputs: RunInputs) -> Iterator[Job]:
-    missing = {task for task, _ in inputs.plan.scenarios_used()}
-    for job in inputs.plan.jobs():
-        if job.task in missing:
-            missing.discard(job.task)
-            yield job
-        if not missing:
-            return
+def describe_tasks(plan: Plan) -> str:
+    """The plan's tasks by name, each with the number of its scenarios."""
+    counts = Counter(task for task, _ in plan.scenarios_used())
+    return ", ".join(f"{task} {count}" for task, count in counts.items())
 
 
 def _first_requests(inputs: RunInputs, job: Job) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """(title, messages): what each side is sent first, and what follows the assistant's first reply."""
-    exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
     told: set[Role] = set()
-    while (question := exchange.question) is not None and question.key.step != "user-3":
+    for question in first_questions(inputs, job):
         messages = orjson.loads(b"[" + question.messages.body() + b"]")
         if question.side not in told:
             told.add(question.side)
@@ -63,4 +65,3 @@ def _first_requests(inputs: RunInputs, job: Job) -> Iterator[tuple[str, list[dic
         elif question.key.step == "user-2":
             yield "what the user simulator is told after each reply", messages[-1:]
             return
-        exchange.receive(Reply(f"({question.key.step})", "stop", Usage(), ""), 0)

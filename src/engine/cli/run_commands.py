@@ -18,9 +18,17 @@ from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_report
 from engine.cli.exit_codes import exit_code, find_engine_error
-from engine.cli.plan_display import print_plan
+from engine.cli.plan_display import describe_tasks, print_plan
+from engine.cli.readiness import check_ready, check_same_run, new_tasks
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, split_command, with_options
-from engine.cli.shared_options import disk_option, json_option, on_end_option, runs_dir_option
+from engine.cli.shared_options import (
+    disk_option,
+    json_option,
+    new_runs_dir_option,
+    on_end_option,
+    runs_dir_option,
+    runs_of,
+)
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
 from engine.config.settings import EndpointSettings, GateSettings, LimitSettings, RunConfig
@@ -28,7 +36,6 @@ from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked, UsageError
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
-from engine.llm.endpoint import request_headers
 from engine.local.server import serve_local
 from engine.local.weights import ensure_weights
 from engine.logs import SECRETS, EventLog
@@ -78,7 +85,7 @@ from engine.schema.gate import GATE_NAMES
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option
 @disk_option
-@runs_dir_option
+@new_runs_dir_option
 @json_option
 def run(
     config_file: Path | None,
@@ -120,10 +127,15 @@ def run(
     if gates and not config.gates.use:
         config = config.model_copy(update={"gates": config.gates.model_copy(update={"use": GATE_NAMES})})
     inputs = prepare(config, config_dir=config_dir)
-    name = run_name if run_name is not None else default_name(endpoint_kind(config), identity_fields(config))
-    folder = open_folder(runs_dir, name)
+    name = run_name if run_name is not None else config.output.name
+    if name is None:
+        name = default_name(endpoint_kind(config), identity_fields(config))
+    folder = open_folder(runs_of(config, runs_dir), name)
     if dry_run:
         print_plan(folder, inputs)
+        # Behind the plan, which is worth seeing also where a key is still missing.
+        check_same_run(folder, inputs)
+        check_ready(inputs)
         return 0
     return carry_out(folder, inputs, config_dir, as_json=as_json, guards_disk=guards_disk)
 
@@ -240,8 +252,9 @@ def _carry_out(
     retry_failed: bool,
     guards_disk: bool,
 ) -> tuple[SessionEnd, EngineError | int | None, Callable[[], None]]:
-    for name, settings in inputs.config.endpoints.items():
-        request_headers(name, settings)  # a missing key must not leave an empty run behind
+    check_ready(inputs)  # a missing key must not leave an empty run behind
+    if not as_json:
+        _announce(folder, inputs)
     folder.make()
     if guards_disk:
         folder.check_space(planned=len(inputs.plan), ended=_ended(folder))
@@ -272,6 +285,18 @@ def _carry_out(
     kept = counts.kept.row().conversations
     end = SessionEnd(folder.name, folder.path, state, code, kept, orjson.dumps(summary) + b"\n")
     return end, result.stopped_by, report
+
+
+def _announce(folder: RunFolder, inputs: RunInputs) -> None:
+    """Name the tasks: without `tasks` in the configuration they are whatever folders lie in the templates."""
+    plan = inputs.plan
+    click.echo(f"run {folder.name}: {len(plan)} conversations; tasks: {describe_tasks(plan)}", err=True)
+    if new := new_tasks(folder, plan):
+        click.echo(
+            f"run {folder.name} was planned without task {', '.join(new)}: the plan grows by it. Name its "
+            "tasks in the configuration, or with --task, to keep new ones out.",
+            err=True,
+        )
 
 
 def _ended(folder: RunFolder) -> int:

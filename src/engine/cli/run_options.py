@@ -9,8 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from engine.config.load import load_config
+from engine.config.mistakes import shown, wanted
 from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError, UsageError
 
@@ -64,11 +66,18 @@ def with_options(config: RunConfig, options: Mapping[str, object], models: Model
         config = RunConfig.model_validate(config.model_dump(exclude_unset=True) | given)
         config = _with_models(config, models)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = str(first["loc"][0]) if first["loc"] else "the options"
-        option = "--" + where.replace("_", "-").replace("tasks", "task") if first["loc"] else where
-        raise UsageError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise UsageError(_describe(error.errors(include_url=False)[0])) from error
     return _with_default_models(config)
+
+
+def _describe(mistake: ErrorDetails) -> str:
+    location = tuple(part for part in mistake["loc"] if isinstance(part, str))
+    if not location:
+        return mistake["msg"].removeprefix("Value error, ")
+    option = f"--{location[0].replace('_', '-').replace('tasks', 'task')}"
+    if mistake["type"] == "value_error":
+        return f"{option}: {mistake['msg'].removeprefix('Value error, ')}"
+    return f"{option} (it is {shown(mistake['input'])}): {wanted(mistake, location)}"
 
 
 def split_command(text: str | None) -> tuple[str, ...] | None:

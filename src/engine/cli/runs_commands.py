@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from engine.cli.read_commands import opened, run_status
-from engine.cli.shared_options import json_option, run_argument, runs_dir_option
+from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.dataset.build import write_dataset, write_summary
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.disk_space import megabytes
@@ -29,9 +29,10 @@ from engine.runner.run_folder import all_folders, existing_folder, open_folder
 def runs(context: click.Context, runs_dir: Path, as_json: bool) -> int:
     """List all runs, the latest last; or prune, archive or merge them."""
     if context.invoked_subcommand is not None:
-        if context.get_parameter_source("runs_dir") is click.core.ParameterSource.COMMANDLINE:
-            # It would be passed over in silence, and another folder pruned.
-            raise UsageError(f"--runs-dir: give it behind `{context.invoked_subcommand}`.")
+        for name, option in (("runs_dir", "--runs-dir"), ("config_file", "--config")):
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                # It would be passed over in silence, and another folder pruned.
+                raise UsageError(f"{option}: give it behind `{context.invoked_subcommand}`.")
         return 0
     rows: list[dict[str, object]] = []
     for folder in all_folders(runs_dir):
@@ -136,5 +137,5 @@ def merge(new: str, names: tuple[str, ...], runs_dir: Path, as_json: bool) -> in
     if shared:
         click.echo(f"{shared} stood in more than one run, with the same replies, and were taken once.")
     if counts.conversations < counts.planned:
-        click.echo(f"go on with: engine resume {folder.name}")
+        click.echo(f"go on with: engine resume {address(folder)}")
     return 0

@@ -2,15 +2,59 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from engine.config.load import load_config
+from engine.config.settings import RunConfig
+from engine.runner.run_folder import RunFolder
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
 run_argument = click.argument("run_name", metavar="RUN")
-runs_dir_option = click.option(
+new_runs_dir_option = click.option(
     "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
     envvar="ENGINE_RUNS_DIR", show_envvar=True, help="Where runs lie.",
 )  # fmt: skip
+
+
+def _look_up_runs(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+    """Make the file's `output.runs` the default of `--runs-dir`."""
+    runs = None if file is None else load_config(file).output.runs
+    if runs is not None:
+        context.default_map = {**(context.default_map or {}), "runs_dir": runs}
+
+
+_config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", is_eager=True,
+    expose_value=False, callback=_look_up_runs, help="Configuration whose output.runs says where runs lie.",
+)  # fmt: skip
+
+
+def runs_dir_option(command: CommandT) -> CommandT:
+    """`--runs-dir`, and `--config`, which finds the runs where `engine run FILE` put them."""
+    return _config_option(new_runs_dir_option(command))
+
+
+def runs_of(config: RunConfig, runs_dir: Path) -> Path:
+    """Where a new run lies: what was typed or exported wins over the configuration, that over the default."""
+    source = click.get_current_context().get_parameter_source("runs_dir")
+    is_said = source is not click.core.ParameterSource.DEFAULT
+    return runs_dir if is_said or config.output.runs is None else config.output.runs
+
+
+def address(folder: RunFolder) -> str:
+    """The run as the next command has to name it: its name where it is found by that, else its path."""
+    usual = Path(os.environ.get("ENGINE_RUNS_DIR") or "runs")
+    is_usual = folder.path.parent.absolute() == usual.absolute()
+    return folder.name if is_usual else shlex.quote(str(folder.path))
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")
 on_end_option = click.option(
     "--on-end", metavar="CMD", help="Command to run when the session has ended; see the README."

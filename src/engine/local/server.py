@@ -93,10 +93,7 @@ def _wish(
         raise UsageError(f"slots ({slots}) and context_tokens ({context_tokens}) must be at least 1")
     chosen = _choose_threads(slots, threads, exact)
     require_gguf(model_path)
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise ConfigError(
-            "a local model needs xllamacpp, which is not installed: pip install 'recsim-engine[local]'"
-        )
+    require_extra()
     return {
         "path": str(model_path.resolve()),
         "model": model_path.stem,
@@ -105,6 +102,14 @@ def _wish(
         "threads": chosen,
         "exact": exact,
     }
+
+
+def require_extra() -> None:
+    """Raise `ConfigError` where the binding that serves a model is not installed."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise ConfigError(
+            "a local model needs xllamacpp, which is not installed: pip install 'recsim-engine[local]'"
+        )
 
 
 def _choose_threads(slots: int, threads: int | None, exact: bool) -> int:

@@ -84,11 +84,11 @@ def test_paths_in_options_mean_the_working_directory(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"concurrency": 0}, "--concurrency: "),
-        ({"language": "de"}, "--language: "),
-        ({"seed": 2**64}, "--seed: "),
-        ({"tasks": (3,)}, "--task: "),
-        ({"transport": "curl"}, "--transport: "),
+        ({"concurrency": 0}, "--concurrency (it is 0): must be above 0."),
+        ({"language": "de"}, "--language (it is 'de'): must be 'en' or 'zh'."),
+        ({"seed": 2**64}, "--seed (it is 18446744073709551616): must be below "),
+        ({"tasks": (3,)}, "--task (it is 3): write a text."),
+        ({"transport": "curl"}, "--transport (it is 'curl'): must be 'asyncio' or 'httpx'."),
     ],
     ids=str,
 )

@@ -1,0 +1,104 @@
+"""What would stop a run before its first call, looked for without sending anything or leaving a trace.
+
+A run looks before it makes its folder, and `--dry-run` looks in the same way: the same message and exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing
+
+import anyio
+
+from engine.clock import SystemClock
+from engine.config.identity import refuse
+from engine.config.settings import RunConfig, StageName
+from engine.errors import ConfigError
+from engine.journal.inputs import RunInputs, check_plan, differences_from, stored_plan
+from engine.journal.reader import Reader
+from engine.llm.caller import reserved_tokens
+from engine.llm.exchange import Exchange, Question
+from engine.local.server import require_extra
+from engine.local.weights import require_gguf
+from engine.runner.endpoints import open_models
+from engine.runner.run_folder import RunFolder
+from engine.schema.call import Reply, Usage
+from engine.schema.conversation import Role
+from engine.schema.job import Job
+from engine.schema.plan import Plan
+
+_STAGES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
+
+
+def check_ready(inputs: RunInputs) -> None:
+    """Raise what would keep a run from its calls: a missing key or file, a limit that is hopeless."""
+    config = inputs.config
+    if config.endpoints:
+        anyio.run(_open_endpoints, config)
+        _check_limits(inputs)
+    elif config.local is not None:
+        if config.local.model is not None:
+            require_gguf(config.local.model)
+        require_extra()
+
+
+def check_same_run(folder: RunFolder, inputs: RunInputs) -> None:
+    """Raise what a run refuses where its journal was made with other content or another plan."""
+    if folder.journal.is_file():
+        with closing(Reader(folder.journal)) as reader:
+            if differences := differences_from(reader, inputs):
+                raise refuse(folder.name, differences)
+            check_plan(reader, inputs.plan)
+
+
+def new_tasks(folder: RunFolder, plan: Plan) -> list[str]:
+    """Tasks of `plan` that the run was not planned with; none where nothing is planned yet."""
+    if not folder.journal.is_file():
+        return []
+    with closing(Reader(folder.journal)) as reader:
+        stored = stored_plan(reader)
+    then = None if stored is None else {task for task, _ in stored.scenarios_used()}
+    return [] if then is None else sorted({task for task, _ in plan.scenarios_used()} - then)
+
+
+def first_job_of_each_task(inputs: RunInputs) -> Iterator[Job]:
+    """One job of each task, the first in plan order."""
+    missing = {task for task, _ in inputs.plan.scenarios_used()}
+    for job in inputs.plan.jobs():
+        if job.task in missing:
+            missing.discard(job.task)
+            yield job
+        if not missing:
+            return
+
+
+def first_questions(inputs: RunInputs, job: Job) -> Iterator[Question]:
+    """What both sides are asked first, up to the simulator's second turn; unspoken turns are placeholders."""
+    exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+    while (question := exchange.question) is not None and question.key.step != "user-3":
+        yield question
+        exchange.receive(Reply(f"({question.key.step})", "stop", Usage(), ""), 0)
+
+
+async def _open_endpoints(config: RunConfig) -> None:
+    async with AsyncExitStack() as stack:
+        await open_models(stack, config, config.endpoints, SystemClock(), {})
+
+
+def _check_limits(inputs: RunInputs) -> None:
+    """A request that reserves more than a whole minute's tokens could never be sent."""
+    for job in first_job_of_each_task(inputs):
+        for question in first_questions(inputs, job):
+            stage = _STAGES[question.side]
+            settings = inputs.config.stages[stage]
+            needed = reserved_tokens(question.messages, settings.max_tokens)
+            for name in settings.endpoint_names:
+                limit = inputs.config.endpoints[name].limits.tokens_per_min
+                if limit is not None and limit < needed:
+                    raise ConfigError(
+                        f"endpoint {name}: tokens_per_min is {limit:,}, but a request of the {stage} (in job "
+                        f"{job.job_id}) reserves {needed:,} tokens: its prompt, and max_tokens "
+                        f"({settings.max_tokens:,}) for the reply. It could never be sent, so nothing was: "
+                        f"raise `endpoints.{name}.limits.tokens_per_min` well above that, or lower "
+                        f"`stages.{stage}.max_tokens`."
+                    )
