@@ -23,6 +23,8 @@ import structlog
 from engine.errors import CannotWrite
 
 REDACTED = "[redacted]"
+# Of a secret that can be hidden.
+FEWEST_LETTERS = 6
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
@@ -35,10 +37,10 @@ class Secrets:
     def add(self, value: str) -> None:
         """Hide `value` and its encoded forms from now on, also without a scheme's word before it.
 
-        Values under 6 characters would hide words.
+        Values under `FEWEST_LETTERS` would hide words; no endpoint takes one for its key.
         """
         for secret in {value, value.partition(" ")[2]}:
-            if len(secret) < 6:
+            if len(secret) < FEWEST_LETTERS:
                 continue
             encoded = base64.b64encode(secret.encode()).decode()
             forms = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from engine.journal.run_lock import RunLock, find_holder
 from engine.rehearsal.replies import Reply
 from engine.rehearsal.server import RehearsalServer, serve
 from engine.rehearsal.settings import Fixed, RehearsalSettings
+from engine.runner.adjust import Adjustment, adjust
+from engine.runner.run_folder import RunFolder
 
 LIMIT = 66
 
@@ -117,17 +120,57 @@ async def test_concurrency_and_limits_follow_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_limits_that_could_never_admit_a_request_are_not_taken_over(tmp_path: Path) -> None:
+async def test_limits_that_could_never_admit_a_request_are_refused_and_not_written(tmp_path: Path) -> None:
     watcher = Watcher()
     async with serve(RehearsalSettings(delay=Fixed(0.02)), replier=watcher) as server:
         watcher.server = server
         process = await start_engine(*run_of(server, tmp_path, 4))
         await until(lambda: watcher.seen > 40)
-        assert engine("adjust", "live", "--tokens-per-min", "1024", "--runs-dir", tmp_path) == 2
-        assert engine("adjust", "live", "--tokens-per-min", "1100", "--runs-dir", tmp_path) == 0
+        before = (tmp_path / "live/run.yaml").read_bytes()
+        for limit in ("1024", "1100"):  # a reply alone; a reply and less than any prompt
+            code, output = await run_engine(
+                "adjust", "live", "--tokens-per-min", limit, "--runs-dir", tmp_path
+            )
+            assert code == 2, output
+            assert "one call of this run reserves up to" in output
+        assert (tmp_path / "live/run.yaml").read_bytes() == before
         await process.communicate()
     assert process.returncode == 0
-    assert happened(tmp_path, "run.adjust_refused")
+    assert not happened(tmp_path, "run.adjust_refused")
+
+
+@pytest.mark.asyncio
+async def test_an_idle_run_takes_no_limit_that_would_stop_its_resume(tmp_path: Path) -> None:
+    async with serve() as server:
+        command = run_of(server, tmp_path, 4)
+        assert (await run_engine(*command, "--limit", "3"))[0] == 0
+        before = (tmp_path / "live/run.yaml").read_bytes()
+        code, output = await run_engine("adjust", "live", "--tokens-per-min", "1100", "--runs-dir", tmp_path)
+        assert code == 2, output
+        assert (tmp_path / "live/run.yaml").read_bytes() == before
+        at_least = int(output.split("reserves up to ")[1].split()[0].replace(",", ""))
+        refused = ("adjust", "live", "--tokens-per-min", str(at_least - 1), "--runs-dir", tmp_path)
+        assert (await run_engine(*refused))[0] == 2
+        taken = ("adjust", "live", "--tokens-per-min", str(at_least), "--runs-dir", tmp_path)
+        assert (await run_engine(*taken))[0] == 0
+
+
+@pytest.mark.asyncio
+async def test_changes_at_one_moment_are_all_kept(tmp_path: Path) -> None:
+    async with serve() as server:
+        assert (await run_engine(*run_of(server, tmp_path, 4), "--limit", "2"))[0] == 0
+    folder = RunFolder(tmp_path / "live")
+    settings = {"requests_per_min": 60, "tokens_per_min": 90_000, "max_in_flight": 7}
+    wanted = [Adjustment(limits={key: value}) for key, value in settings.items()]
+    wanted.append(Adjustment(concurrency=5))
+    for _ in range(5):
+        adjust(folder, Adjustment(concurrency=4, limits=dict.fromkeys(settings, 0)))
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            list(pool.map(lambda one: adjust(folder, one), wanted))
+        config, _ = folder.read_live_settings()
+        assert config.endpoints["default"].limits.model_dump() == settings
+        assert config.concurrency == 5
+    assert not list(folder.path.glob("*.part"))
 
 
 def test_without_a_process_only_the_file_is_changed(

@@ -28,6 +28,7 @@ from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import LOCK_NAME
 from engine.rehearsal.replies import Reply
 from engine.rehearsal.server import RehearsalServer, serve
+from engine.runner import first_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "bad-input.md"
@@ -277,6 +278,18 @@ with_text("an unknown preset", "presets: {cheap: {model: m}}\nstages: {simulator
 with_settings("an unknown endpoint", stages__assistant={"endpoint": "lob", "model": "a"})
 with_settings("no model named", stages={"simulator": {"model": "s"}})
 with_settings("a key's variable that is not set", endpoints__default__key_env="NO_SUCH_KEY")
+
+
+@case("a key that is too short to be hidden")
+def _short_key(world: World) -> int:
+    world.configure(endpoints__default__key_env="SHORT_KEY")
+    os.environ["SHORT_KEY"] = "abc12"
+    try:
+        return world.run()
+    finally:
+        del os.environ["SHORT_KEY"]
+
+
 with_settings("an unknown task", tasks=["travle"])
 with_template("a template with an undefined variable", "Go in {{ sesaon }}.")
 with_template("a template that breaks Jinja's syntax", "Go in {% if %}.")
@@ -331,6 +344,12 @@ def _unwritable(world: World) -> tuple[int, ...]:
         codes.append(world.run())
         world.runs.chmod(0o700)
     return tuple(codes)
+
+
+@case("a limit that a call does not fit into (`engine adjust`)")
+def _hopeless_limit(world: World) -> int:
+    world.begin()
+    return engine("adjust", "r", "--tokens-per-min", "1030", "--runs-dir", world.runs)
 
 
 @case("a run that another process works on")
@@ -390,6 +409,17 @@ with_trouble(
 )
 with_trouble("a server that answers in plain text", lambda request: Reply(200, b"Hello there!"), begin=False)
 with_trouble("a used-up quota", error(429, "You exceeded your current quota.", "insufficient_quota"))
+
+
+@case("a field that the model does not know (400)")
+def _unknown_field(world: World) -> int:
+    message = "Unsupported parameter: 'max_tokens' is not supported with this model."
+    few, first_answers.FEW = first_answers.FEW, 3  # a plan of four is too small for more
+    world.trouble.append(error(400, message))
+    try:
+        return world.run()
+    finally:
+        first_answers.FEW = few
 
 
 @case("a full disk")

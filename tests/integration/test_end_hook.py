@@ -14,7 +14,9 @@ import pytest
 from tests.doubles.command_line import engine, start_engine
 from tests.doubles.waiting import until
 
-from engine.config.settings import RunConfig
+from engine.config.settings import EndpointSettings, RunConfig
+from engine.errors import ConfigError
+from engine.llm.endpoint import request_headers
 from engine.logs import SECRETS
 from engine.rehearsal.server import serve
 from engine.rehearsal.settings import Fixed, RehearsalSettings
@@ -95,6 +97,38 @@ def test_no_key_reaches_it(tmp_path: Path, writer: str, monkeypatch: pytest.Monk
     assert environment["HARMLESS"] == "yes"
     assert environment.keys().isdisjoint({"MY_KEY", "HEADER_KEY", "OPENAI_API_KEY", "COPY"})
     assert "secret" not in "".join(environment.values())
+
+
+def test_no_key_reaches_it_however_short(
+    tmp_path: Path, writer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MY_KEY", "k3y")
+    monkeypatch.setenv("COPY", "Bearer k3y")
+    monkeypatch.setenv("HARMLESS", "k3ys")
+    options = ("--base-url", "http://127.0.0.1:9/v1", "--simulator", "s", "--assistant", "a")
+    command = ("run", "--run", "r", "--limit", "2", "--runs-dir", tmp_path, "--key-env", "MY_KEY", *options)
+    # Where a copy of it could not be hidden, it is not used at all.
+    assert engine(*command, "--on-end", writer) == 78
+    assert "the key in MY_KEY has fewer than 6 characters" in capsys.readouterr().err
+    environment = told(tmp_path)["env"]
+    assert environment["HARMLESS"] == "k3ys"
+    assert environment.keys().isdisjoint({"MY_KEY", "COPY"})
+
+
+@pytest.mark.parametrize("placeholder", ["EMPTY", "none"])
+def test_a_word_for_no_key_is_taken(placeholder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", placeholder)
+    settings = EndpointSettings(base_url="http://h/v1", key_env="MY_KEY")
+    assert request_headers("e", settings)["authorization"] == f"Bearer {placeholder}"
+
+
+def test_short_parts_of_secret_headers_are_refused_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ORG", "ab")
+    request_headers("e", EndpointSettings(base_url="http://h/v1", headers={"x-team": "${ORG}"}))
+    with pytest.raises(ConfigError, match="key in ORG has fewer"):
+        request_headers("e", EndpointSettings(base_url="http://h/v1", headers={"x-api-key": "${ORG}"}))
 
 
 @pytest.mark.parametrize(

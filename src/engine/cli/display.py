@@ -22,6 +22,7 @@ from rich.text import Text
 from engine.cli.shared_options import address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
+from engine.runner.overview import Mishap
 from engine.runner.run import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
 from engine.schema.conversation import Role
@@ -95,7 +96,7 @@ def print_report(
     result: RunResult,
     *,
     is_first: bool,
-    last_failure: str,
+    last_failure: Mishap | None,
     as_json: bool,
 ) -> None:
     """What came out: a sample, Table 1's rows, and where everything lies."""
@@ -130,9 +131,9 @@ def print_report(
         )
         console.print(f"the served model changed: {served}", style="bold")
     if failed := counts.end_reasons["failed"]:
-        console.print(
-            f"{failed} conversations failed; the last failure of this session: {last_failure or '-'}"
-        )
+        console.print(f"{failed} conversation{'' if failed == 1 else 's'} failed")
+        if last_failure is not None:
+            console.print(f"the last of them: {describe_failure(last_failure)}")
         retry = f"engine resume {address(folder)} --retry-failed"
         console.print(f"take them up again with: {retry}", style="bold")
     if not is_complete:
@@ -174,6 +175,12 @@ def print_sample(console: Console, record: ConversationRecord) -> None:
     if len(record.turns) > _SAMPLE_TURNS:
         console.print(f"  ... and {len(record.turns) - _SAMPLE_TURNS} more turns")
     console.print()
+
+
+def describe_failure(failure: Mishap) -> str:
+    """Which conversation failed at which step, and why, on one line."""
+    text = "".join(letter if letter.isprintable() else " " for letter in failure.text)
+    return f"{failure.item}, {failure.step}: {text}"
 
 
 def describe_duration(seconds: float) -> str:

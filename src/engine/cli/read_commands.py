@@ -11,7 +11,7 @@ import click
 import orjson
 from rich.console import Console
 
-from engine.cli.display import shape_table
+from engine.cli.display import describe_failure, shape_table
 from engine.cli.shared_options import json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
 from engine.dataset.build import in_flight_at_kills, stream_outcomes, write_dataset
@@ -22,6 +22,7 @@ from engine.journal.reader import Reader
 from engine.llm.caller import History
 from engine.llm.exchange import Exchange, Question
 from engine.runner.endpoints import request_form
+from engine.runner.overview import last_failure
 from engine.runner.run_folder import RunFolder, existing_folder
 from engine.schema.call import CallRecord, OutcomeRecord, call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
@@ -63,6 +64,8 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
     assert isinstance(reasons, dict)
     by = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     click.echo(f"  conversations  {facts['ended']} of {facts['planned']} ended{by and f': {by}'}")
+    if facts["last_failure"]:
+        click.echo(f"  last failure   {facts['last_failure']}")
     click.echo(f"  unfinished     {facts['unfinished']} begun and not ended")
     lost = (
         f", and at most {facts['in_flight_at_kills']} in the air at kills"
@@ -99,6 +102,7 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         state = "paused"
     if state == "stopped" and sessions and sessions[-1].ended_at is None:
         state = "killed"
+    failure = last_failure(reader) if ended_by.get(EndReason.FAILED.value) else None
     return {
         "run": folder.name,
         "state": state,
@@ -117,6 +121,7 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         "remaining_prompt_tokens": round(totals.prompt_tokens * share),
         "remaining_completion_tokens": round(totals.completion_tokens * share),
         "sessions": len(sessions),
+        "last_failure": None if failure is None else describe_failure(failure),
     }
 
 

@@ -42,6 +42,7 @@ from engine.logs import SECRETS, EventLog
 from engine.rehearsal.server import serve
 from engine.rehearsal.settings import Fixed, RehearsalSettings
 from engine.runner.end_hook import SessionEnd, run_end_hook
+from engine.runner.overview import last_failure
 from engine.runner.prepare import prepare
 from engine.runner.run import RunProgress, RunResult, work_on_run
 from engine.runner.run_folder import (
@@ -268,11 +269,12 @@ def _carry_out(
         # From the journal alone, as `export` does it: what is shown is what anyone else would get.
         counts = write_dataset(reader, read_inputs(reader), folder.conversations)
         summary = write_summary(reader, counts, folder.summary)
+        failure = last_failure(reader) if counts.end_reasons[EndReason.FAILED.value] else None
     finally:
         reader.close()
     report = partial(
         print_report, folder, counts, summary, result, is_first=progress.already_done == 0,
-        last_failure=progress.calls.last_failure, as_json=as_json,
+        last_failure=failure, as_json=as_json,
     )  # fmt: skip
     match result.stopped_by:
         case EngineError() as error:

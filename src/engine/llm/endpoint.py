@@ -13,18 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from urllib.parse import quote, urlencode
 
-from engine.config.settings import EndpointSettings
+from engine.config.settings import SECRET_HEADER, EndpointSettings
 from engine.errors import CallFailed, ConfigError, EngineError, ServerFailed
 from engine.llm.adaptive import Governor
 from engine.llm.breaker import Breaker
 from engine.llm.limits import Admission
 from engine.llm.transport import Transport
-from engine.wire import openai
+from engine.logs import FEWEST_LETTERS
 from engine.wire.backoff import is_transient
+from engine.wire.formats import FORMATS, OPENAI, Format
 
 # With fewer calls in the air than this share of the limit, a reply says nothing about the limit.
 _SATURATED = 0.8
+# Set where a client insists on a key and the server wants none; no secrets.
+_NO_KEY = frozenset({"empty", "none", "dummy"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -44,6 +48,7 @@ class Endpoint:
     admission: Admission
     call_timeout_s: float
     sends_cache_hint: bool = True
+    format: Format = OPENAI
     in_flight: int = 0
     sent: int = 0
     has_answered: bool = False
@@ -105,17 +110,29 @@ class Endpoint:
 
 
 def request_url(settings: EndpointSettings) -> str:
-    """Where calls are posted."""
-    return settings.base_url + openai.PATH
+    """Where calls are posted; `{model}` in it stands for the model's name."""
+    query = f"?{urlencode(settings.query)}" if settings.query else ""
+    return settings.base_url + FORMATS[settings.format].path + query
+
+
+def url_for_model(url: str, model: str) -> str:
+    """Where calls to `model` are posted."""
+    return url.replace("{model}", quote(model, safe="/:@")) if "{model}" in url else url
 
 
 def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:
     """All headers of a request, the key among them. Raises ConfigError where the key is not to be had."""
-    headers = {"content-type": "application/json", "accept": "application/json"}
+    known = FORMATS[settings.format]
+    headers = {"content-type": "application/json", "accept": "application/json", **known.headers}
     key = _key(name, settings)
     if key is not None:
-        headers["authorization"] = f"Bearer {key}"
+        _refuse_short_key(name, key, settings.key_env or str(settings.key_file))
+        header = (settings.key_header or known.key_header).lower()
+        headers[header] = f"Bearer {key}" if header == "authorization" else key
     for header, value in settings.headers.items():
+        if SECRET_HEADER.search(header):
+            for variable in _VARIABLE.findall(value):
+                _refuse_short_key(name, _variable(name, variable), variable)
         headers[header.lower()] = _VARIABLE.sub(lambda match: _variable(name, match[1]), value)
     for header, value in headers.items():
         if not value.isascii() or not value.isprintable():
@@ -124,6 +141,16 @@ def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:
                 "(a line break at the end of a key, perhaps)."
             )
     return headers
+
+
+def _refuse_short_key(name: str, key: str, source: str) -> None:
+    """Raise ConfigError for a key that could not be taken out of a text without taking words out too."""
+    if len(key) < FEWEST_LETTERS and key.lower() not in _NO_KEY:
+        raise ConfigError(
+            f"endpoint {name}: the key in {source} has fewer than {FEWEST_LETTERS} characters; so short a "
+            "one cannot be kept out of logs and errors. Use a longer key; where the server wants none, leave "
+            "`key_env` and `key_file` away."
+        )
 
 
 def _key(name: str, settings: EndpointSettings) -> str | None:

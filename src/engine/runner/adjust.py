@@ -2,7 +2,8 @@
 
 The change is written into the run's `run.yaml`, where a resume finds it too, and SIGUSR1 tells the process
 that works on the run to read it again. Nothing that decides content can be changed in this way. A pause is
-no setting: a resumed run goes on.
+no setting: a resumed run goes on. A limit that could not admit one of the run's calls is refused before
+anything is written, by the rule that the process itself keeps to (`runner/reservations.py`).
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from engine.config.identity import identity_fields
 from engine.config.settings import LimitSettings, RunConfig
 from engine.errors import EngineError, RunLocked, UsageError
+from engine.journal.inputs import read_inputs
 from engine.journal.journal import Journal
+from engine.journal.reader import Reader
 from engine.journal.run_lock import find_holder
 from engine.llm.endpoint import Endpoint
 from engine.logs import EventLog
+from engine.runner.reservations import Reservations, fewest_tokens_per_min
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency
 
@@ -48,6 +53,11 @@ def adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
 
     Raises RunLocked where a process holds the run and cannot be told: it is only starting, or not ours.
     """
+    with folder.settings_lock():
+        return _adjust(folder, wanted)
+
+
+def _adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
     holder = find_holder(folder.path)
     if holder is None and wanted.pause is not None:
         raise UsageError(
@@ -60,6 +70,9 @@ def adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
         )
     config, was_paused = folder.read_live_settings()
     changed, changes = apply_to_config(config, wanted)
+    for name, endpoint in changed.endpoints.items():
+        if endpoint.limits != config.endpoints[name].limits:
+            _refuse_too_few_tokens(folder, changed, name, endpoint.limits.tokens_per_min)
     is_paused = was_paused if wanted.pause is None else wanted.pause
     if is_paused != was_paused:
         changes.append(("paused", was_paused, is_paused))
@@ -89,7 +102,6 @@ def apply_to_config(
         limits = LimitSettings.model_validate(
             before.model_dump() | {key: value or None for key, value in wanted.limits.items()}
         )
-        _refuse_too_few_tokens(config, name, limits)
         endpoint = config.endpoints[name].model_copy(update={"limits": limits})
         update["endpoints"] = {**config.endpoints, name: endpoint}
         changes += [
@@ -114,14 +126,18 @@ def _endpoint_name(config: RunConfig, name: str | None) -> str:
     return name or next(iter(config.endpoints))
 
 
-def _refuse_too_few_tokens(config: RunConfig, name: str, limits: LimitSettings) -> None:
-    largest = max(
-        (stage.max_tokens for stage in config.stages.values() if name in stage.endpoint_names), default=0
-    )
-    if limits.tokens_per_min is not None and limits.tokens_per_min <= largest:
+def _refuse_too_few_tokens(
+    folder: RunFolder, config: RunConfig, name: str, tokens_per_min: int | None
+) -> None:
+    if tokens_per_min is None:
+        return
+    with closing(Reader(folder.journal)) as reader:
+        fewest = fewest_tokens_per_min(reader, read_inputs(reader), config, name)
+    if tokens_per_min < fewest:
         raise UsageError(
-            f"--tokens-per-min: {limits.tokens_per_min:,} would stop endpoint {name} for good, "
-            f"since a reply alone may use {largest:,} tokens (max_tokens)."
+            f"--tokens-per-min: {tokens_per_min:,} would stop endpoint {name} for good, since one call of "
+            f"this run reserves up to {fewest:,} tokens (its prompt, and max_tokens for the reply). Nothing "
+            f"was changed: give {fewest:,} or more, or 0 for no limit."
         )
 
 
@@ -134,12 +150,14 @@ class LiveSettings:
         endpoints: Mapping[str, Endpoint],
         concurrency: Concurrency,
         journal: Journal,
+        reservations: Reservations,
         log: EventLog,
     ) -> None:
         self._folder = folder
         self._endpoints = endpoints
         self._concurrency = concurrency
         self._journal = journal
+        self._reservations = reservations
         self._log = log
         self.is_paused = False
 
@@ -160,21 +178,24 @@ class LiveSettings:
                     endpoint.governor.most = config.concurrency
         for name, endpoint in self._endpoints.items():
             if name in config.endpoints:
-                self._set_limits(endpoint, config.endpoints[name].limits)
+                fewest = self._reservations.fewest_tokens_per_min(config, name)
+                self._set_limits(endpoint, config.endpoints[name].limits, fewest)
         if is_paused != self.is_paused:
             self._set_pause(is_paused=is_paused)
             await self._journal.put_meta("paused", "yes" if is_paused else "no")
 
-    def _set_limits(self, endpoint: Endpoint, limits: LimitSettings) -> None:
+    def _set_limits(self, endpoint: Endpoint, limits: LimitSettings, fewest_tokens_per_min: int) -> None:
         admission = endpoint.admission
         before = admission.limits
         now = limits.model_dump()
         if now == before:
             return
-        largest = admission.largest_request
-        if limits.tokens_per_min is not None and limits.tokens_per_min < largest:
-            # Its requests could never be sent again, which ends a run; a slip in the night must not.
-            self._log.event("run.adjust_refused", endpoint=endpoint.name, limits=now, largest_request=largest)
+        if limits.tokens_per_min is not None and limits.tokens_per_min < fewest_tokens_per_min:
+            # Its requests could never be sent again, which ends a run: a slip in a file that was edited by
+            # hand, since `adjust` refuses it.
+            self._log.event(
+                "run.adjust_refused", endpoint=endpoint.name, limits=now, fewest_tokens=fewest_tokens_per_min
+            )
             return
         admission.set_limits(**now)
         self._log.event("run.adjusted", endpoint=endpoint.name, limits=now, before=before)

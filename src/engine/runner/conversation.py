@@ -8,9 +8,11 @@ import orjson
 
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
-from engine.llm.caller import NO_HISTORY, Caller, History, failure_status
+from engine.llm.caller import NO_HISTORY, Caller, History, failure_status, reserved_tokens
 from engine.llm.exchange import Exchange
 from engine.llm.pool import Model, Placement
+from engine.runner.first_answers import FirstAnswers
+from engine.runner.reservations import Reservations
 from engine.schema.conversation import STAGE, EndReason, Role
 
 
@@ -20,49 +22,49 @@ async def hold_conversation(
     caller: Caller,
     journal: Journal,
     history: History = NO_HISTORY,
-) -> tuple[EndReason, str]:
+    *,
+    first: FirstAnswers | None = None,
+    reservations: Reservations | None = None,
+) -> tuple[EndReason, str] | None:
     """Hold the conversation to its end and journal its outcome; returns the end reason and a failure's note.
 
-    Recorded replies in `history` are used without asking. A failed call ends this conversation alone.
-    Raises Draining, leaving the conversation unfinished, when the run is stopping.
+    Recorded replies in `history` are used without asking. A failed call ends this conversation alone. None:
+    `first` holds the outcome back, since the endpoint may refuse all conversations alike. Raises Draining,
+    leaving the conversation unfinished, when the run is stopping.
     """
     placements = {side: Placement() for side in models}
+    note, is_held_back = "", False
     try:
-        note = await _ask_until_the_end(exchange, models, placements, caller, history)
+        while (question := exchange.question) is not None:
+            side, model = question.side, models[question.side]
+            if reservations is not None:
+                await reservations.note(side, reserved_tokens(question.messages, model.form.max_tokens))
+            try:
+                answer = await caller.ask(
+                    question.key, model, question.messages, cache_key=question.cache_key, history=history,
+                    placement=placements[side],
+                )  # fmt: skip
+            except CallFailed as failure:
+                is_full = failure.reason == "context_full"
+                exchange.end(EndReason.CONTEXT_FULL if is_full else EndReason.FAILED)
+                note = orjson.dumps({"step": question.key.step, **failure_status(failure)}).decode()
+                if first is not None and (at := placements[side].endpoint) is not None:
+                    is_held_back = first.holds_back(exchange, side, at, model.pool, failure, note)
+            else:
+                exchange.receive(answer.reply, answer.seq)
+                if first is not None and (at := placements[side].endpoint) is not None:
+                    first.answered(at, side)
     finally:
         for placement in placements.values():
             placement.leave()
+    return None if is_held_back else await record_end(exchange, note, journal)
+
+
+async def record_end(exchange: Exchange, note: str, journal: Journal) -> tuple[EndReason, str]:
+    """Journal how a conversation that has ended did so; the end reason and the note."""
     dialogue = exchange.dialogue
     reason = dialogue.end_reason or EndReason.FAILED
     await journal.append_outcome(
         STAGE, exchange.job.job_id, result=reason, note=note, rounds=dialogue.rounds, calls=exchange.seqs
     )
     return reason, note
-
-
-async def _ask_until_the_end(
-    exchange: Exchange,
-    models: Mapping[Role, Model],
-    placements: Mapping[Role, Placement],
-    caller: Caller,
-    history: History,
-) -> str:
-    """Ask until nothing more is to be asked; the note of a failure that ended it, or nothing."""
-    note = ""
-    while (question := exchange.question) is not None:
-        try:
-            answer = await caller.ask(
-                question.key,
-                models[question.side],
-                question.messages,
-                cache_key=question.cache_key,
-                history=history,
-                placement=placements[question.side],
-            )
-        except CallFailed as failure:
-            is_full = failure.reason == "context_full"
-            exchange.end(EndReason.CONTEXT_FULL if is_full else EndReason.FAILED)
-            note = orjson.dumps({"step": question.key.step, **failure_status(failure)}).decode()
-        else:
-            exchange.receive(answer.reply, answer.seq)
-    return note

@@ -2,7 +2,8 @@
 
 It gets facts as environment variables and the summary as JSON on its standard input. It never gets a key:
 the variables that hold one, and any other whose value has a secret in it, are taken out of its environment
-(P7). What becomes of it changes nothing about the run.
+(P7); a key that is too short to be taken out of a text is refused before a run begins (`llm/endpoint.py`).
+What becomes of it changes nothing about the run.
 """
 
 from __future__ import annotations
@@ -70,9 +71,12 @@ def run_end_hook(
 def hook_environment(end: SessionEnd, config: RunConfig) -> dict[str, str]:
     """This process's environment without secrets, and the facts."""
     secret = secret_variables(config)
+    # As whole words, since a run that was refused for a short key may end here too.
+    keys = "|".join(re.escape(key) for name in secret if (key := os.environ.get(name, "").strip()))
+    copies = re.compile(rf"(?<![A-Za-z0-9])(?:{keys})(?![A-Za-z0-9])" if keys else r"(?!)")
     kept = {
         name: value for name, value in os.environ.items()
-        if name not in secret and SECRETS.hide(value) == value
+        if name not in secret and SECRETS.hide(value) == value and not copies.search(value)
     }  # fmt: skip
     return kept | {
         "ENGINE_RUN": end.run,

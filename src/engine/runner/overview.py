@@ -223,9 +223,7 @@ class RunWatch:
     def _note_outcome(self, outcome: OutcomeFacts) -> None:
         self._ended.add(outcome.ended_at)
         if outcome.result == EndReason.FAILED and outcome.note:
-            note = orjson.loads(outcome.note)
-            step, text = str(note.get("step", "")), str(note.get("message", ""))
-            self._note_mishap(Mishap(outcome.ended_at, outcome.item, step, text))
+            self._note_mishap(_failure_of(outcome))
 
     def _note_mishap(self, mishap: Mishap) -> None:
         """Keep the newest few, each question once."""
@@ -271,3 +269,18 @@ class RunWatch:
 
     def __repr__(self) -> str:
         return f"RunWatch({sum(self._by_result.values())} of {self._planned} ended, {len(self._begun)} begun)"
+
+
+def last_failure(reader: Reader) -> Mishap | None:
+    """The failure that ended a conversation last, of those that have failed to this day."""
+    for outcome in reader.newest_outcome_facts(STAGE):
+        if outcome.result != EndReason.FAILED or not outcome.note:
+            continue
+        if reader.outcomes(STAGE, [outcome.item])[outcome.item].seq == outcome.seq:
+            return _failure_of(outcome)
+    return None
+
+
+def _failure_of(outcome: OutcomeFacts) -> Mishap:
+    note = orjson.loads(outcome.note)
+    return Mishap(outcome.ended_at, outcome.item, str(note.get("step", "")), str(note.get("message", "")))

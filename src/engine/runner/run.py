@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from engine.llm.exchange import Exchange
 from engine.llm.pool import Model
 from engine.logs import EventLog
 from engine.runner.adjust import SIGNAL, LiveSettings
-from engine.runner.conversation import hold_conversation
-from engine.runner.endpoints import open_models, refill_windows
+from engine.runner.conversation import hold_conversation, record_end
+from engine.runner.endpoints import has_answered, open_models, refill_windows
+from engine.runner.first_answers import FirstAnswers
+from engine.runner.reservations import Reservations
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency, run_jobs
 from engine.runner.served_models import ServedModels
@@ -122,11 +125,23 @@ async def work_on_run(
                   concurrency=config.concurrency)  # fmt: skip
 
         concurrency = Concurrency(config.concurrency)
-        live = LiveSettings(folder, progress.endpoints, concurrency, journal, log)
+        reservations = Reservations(journal)
+        live = LiveSettings(folder, progress.endpoints, concurrency, journal, reservations, log)
         await journal.put_meta("paused", "no")
         progress.live = live
 
         served = ServedModels(journal, log)
+        first = FirstAnswers(drain, partial(has_answered, journal.reader))
+
+        async def note_end(exchange: Exchange, reason: EndReason, note: str) -> None:
+            await served.note(exchange)
+            progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
+            if reason is EndReason.FAILED:
+                log.event_sparingly("conversation.failed", job_id=exchange.job.job_id, failure=note)
+
+        async def write_released() -> None:
+            for held in first.take_released():
+                await note_end(held.exchange, *await record_end(held.exchange, held.note, journal))
 
         async def hold(job: Job) -> None:
             history = NO_HISTORY
@@ -134,11 +149,12 @@ async def work_on_run(
                 earlier = journal.reader.outcomes(STAGE, [job.job_id]).get(job.job_id)
                 history = History(journal.history(STAGE, job.job_id, retried=earlier))
             exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
-            reason, note = await hold_conversation(exchange, models, caller, journal, history)
-            await served.note(exchange)
-            progress.ended[reason.value] = progress.ended.get(reason.value, 0) + 1
-            if reason is EndReason.FAILED:
-                log.event_sparingly("conversation.failed", job_id=job.job_id, failure=note)
+            end = await hold_conversation(
+                exchange, models, caller, journal, history, first=first, reservations=reservations
+            )
+            if end is not None:
+                await note_end(exchange, *end)
+            await write_released()
 
         signals_seen: list[int] = []
         async with anyio.create_task_group() as group:
@@ -152,6 +168,9 @@ async def work_on_run(
                 drain=drain,
                 drain_s=config.drain_s,
             )
+            if not drain.is_requested:
+                first.end()
+                await write_released()
             group.cancel_scope.cancel()
         stopped_by: EngineError | int | None = None
         if drain.is_requested:

@@ -50,6 +50,13 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _MODERATION = re.compile(r"moderation|flagged", re.IGNORECASE)
+# Which of the two names is refused is the one that is named first: the other is then recommended.
+_LENGTH_FIELD = re.compile(r"\bmax_(?:completion_)?tokens\b")
+_UNKNOWN_FIELD = re.compile(
+    r"(?:un|not )supported|unrecogni[sz]ed|unknown|unexpected|forbidden|not permitted|not allowed|deprecated"
+    r"|extra (?:inputs|fields)|additional propert",
+    re.IGNORECASE,
+)
 _NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
 
 
@@ -60,9 +67,11 @@ def failure_for_status(status: int, headers: Mapping[str, str], body: bytes, *, 
     hint = retry_after_s(headers, wall=wall)
     if hint is None and (delay := _GOOGLE_DELAY.search(head)):
         hint = min(float(delay[1]), LONGEST_HINT_S)
+    reason = _reason(status, message, head, hint)
+    advice = _advice(head) if reason == "bad_request" else ""
     return ServerFailed(
-        _reason(status, message, head, hint),
-        f"HTTP {status}: {message}" if message else f"HTTP {status}",
+        reason,
+        f"HTTP {status}: {message}{advice}" if message else f"HTTP {status}",
         status=status,
         retry_after_s=hint,
     )
@@ -84,6 +93,15 @@ def _reason(status: int, message: str, head: str, hint: float | None) -> str:
     if status in (400, 413, 422) and _CONTEXT.search(message or head):
         return "context_full"
     return "bad_request"
+
+
+def _advice(head: str) -> str:
+    """What to set where the server does not know the field for the reply's length, or nothing."""
+    field = _LENGTH_FIELD.search(head)
+    if field is None or not _UNKNOWN_FIELD.search(head):
+        return ""
+    other = "max_completion_tokens" if field[0] == "max_tokens" else "max_tokens"
+    return f" [engine: set `max_tokens_field: {other}` for this stage]"
 
 
 def _speaks_of_quota(head: str) -> bool:

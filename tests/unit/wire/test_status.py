@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -152,3 +153,22 @@ def test_a_body_as_deep_as_it_likes_gives_a_message(depth: int) -> None:
 
 def test_a_long_message_is_cut() -> None:
     assert error_message(openai("x" * 5000)) == "x" * 300 + "..."
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+         "instead.", "max_completion_tokens"),
+        ("Unrecognized request argument supplied: max_completion_tokens", "max_tokens"),
+        ("max_tokens is too large: 99999. This model supports at most 4096 tokens.", None),
+        ("Unsupported parameter: 'top_k'", None),
+    ],
+)  # fmt: skip
+def test_other_field_for_the_length_is_recommended_where_one_is_not_known(
+    message: str, field: str | None
+) -> None:
+    failure = failure_for_status(400, {}, openai(message), wall=0.0)
+    assert message in str(failure)
+    advice = re.findall(r"`max_tokens_field: (\w+)`", str(failure))
+    assert advice == ([] if field is None else [field])
