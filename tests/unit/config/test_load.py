@@ -207,3 +207,10 @@ def test_a_section_keeps_the_lines_of_its_file() -> None:
         config_of(document, FOLDER, section="config")
     with pytest.raises(ConfigError, match=r"run\.yaml"):
         config_of(document, FOLDER, section="settings")
+
+
+def test_the_example_of_the_readme_is_a_configuration() -> None:
+    page = (Path(__file__).resolve().parents[3] / "README.md").read_text("utf-8")
+    config = parse(page.split("```yaml file=study.yaml\n")[1].split("```")[0])
+    assert set(config.endpoints) == {"mine", "openai"}
+    assert config.stages["assistant"].max_tokens == 800
