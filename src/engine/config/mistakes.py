@@ -165,8 +165,8 @@ def _known_key(location: Location) -> str:
 
 def _known_keys(location: Location) -> set[str]:
     """The keys that the section at `location` may hold, found by walking the settings' own types."""
-    if location[:1] == (PRESETS,):  # what a stage may hold
-        location = ("stages", "simulator", *location[2:])
+    if location[:1] == (PRESETS,):  # what a stage may hold, but for another preset
+        return _known_keys(("stages", "simulator", *location[2:])) - {PRESET}
     model: type[BaseModel] = RunConfig
     names = list(location)
     while names:

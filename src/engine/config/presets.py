@@ -30,11 +30,15 @@ def presets_of(data: Mapping[object, object]) -> dict[str, Mapping[object, objec
     if presets is None:
         return {}
     if not isinstance(presets, dict):
-        raise PresetError((PRESETS,), "`presets` holds names, each with keys of a stage below it.")
+        raise PresetError(
+            (PRESETS,), "`presets` (it is no group of keys): write names, each with keys of a stage below it."
+        )
     for name, preset in presets.items():
         if not isinstance(name, str) or not isinstance(preset, dict):
             raise PresetError(
-                (PRESETS, str(name)), f"preset `{name}` holds no `key: value` pairs of a stage."
+                (PRESETS, str(name)),
+                f"`{PRESETS}.{name}` (it is {'empty' if preset is None else 'no group of keys'}): write "
+                "`key: value` pairs of a stage below it, or leave it out.",
             )
     return presets
 

@@ -87,8 +87,10 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_boolean(cls, value: object, info: ValidationInfo) -> object:
-        # `seed: yes` would count as 1.
+        # `seed: yes` would count as 1, and `drop: 1` as true.
         annotation = str(cls.model_fields[info.field_name or ""].annotation)
+        if "bool" in annotation and isinstance(value, int) and not isinstance(value, bool):
+            raise PydanticCustomError("bool_type", "this is a number, and neither true nor false")
         if isinstance(value, bool) and re.search(r"\b(int|float)\b", annotation):
             raise PydanticCustomError("number_not_boolean", "this is true or false, and no number")
         return value
@@ -162,7 +164,7 @@ class ModelSettings(Settings):
     """
 
     endpoint: str | Annotated[tuple[str, ...], Field(min_length=1)] = "default"
-    model: str
+    model: Annotated[str, Field(min_length=1)]
     temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.5
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(gt=0)] = 1024
@@ -268,7 +270,7 @@ class RunConfig(Settings):
 
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     language: Language = "en"
-    tasks: tuple[str, ...] | None = None
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     templates: FilePath | None = None
     profiles: FilePath | None = None
     jobs: FilePath | None = None

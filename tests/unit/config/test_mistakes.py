@@ -21,6 +21,7 @@ ROWS: dict[str, tuple[str, int, list[str]]] = {
     "tasks, one word": ("tasks: travel", 1, ["`tasks` (it is 'travel'): write a list: `[travel]`."]),
     "tasks, two words": ("seed: 1\ntasks: travel, gifts", 2, ["write a list: `[travel, gifts]`."]),
     "tasks, a number": ("tasks: 3", 1, ['`tasks` (it is 3): write a list: `["3"]`.']),
+    "tasks, none": ("tasks: []", 1, ["`tasks` (it is a list): the list must not be empty."]),
     "tasks, true": ("tasks: yes", 1, ["(it is true): write a list", "YAML reads `yes` as true"]),
     "stop": (
         f"{ONE}    stop: hello you",
@@ -184,6 +185,22 @@ ROWS: dict[str, tuple[str, int, list[str]]] = {
         "conversation:\n  debrief:\n  - side: user\n    question: q\n    wen: 1",
         5,
         ["unknown key `conversation.debrief[0].wen`.", "Known here: question, side."],
+    ),
+    "empty preset": (
+        "presets:\n  p:\n",
+        2,
+        ["`presets.p` (it is empty): write `key: value` pairs of a stage"],
+    ),
+    "preset in a preset": (
+        "presets:\n  p:\n    preset: q",
+        3,
+        ["unknown key `presets.p.preset`. Known here:"],
+    ),
+    "one for true": ("validation: {drop: 1}", 1, ["`validation.drop` (it is 1): write true or false."]),
+    "a model without a name": (
+        f"{LAB}stages: {{judge: {{model: ''}}}}",
+        4,
+        ["`stages.judge.model` (it is '')"],
     ),
     "case of a key": ("Seed: 1", 1, ["unknown key `Seed`. Did you mean `seed`?"]),
     "a run's name": (

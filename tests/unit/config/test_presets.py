@@ -65,8 +65,8 @@ MISTAKES = {
         "`stages.simulator.model` is missing",
     ),
     "a preset of a preset": ("presets:\n  p: {preset: q}\n  q: {}\n", 5, "unknown key `presets.p.preset`"),
-    "no mapping": ("presets:\n  p: m\n", 5, "preset `p` holds no"),
-    "a list": ("presets: [p]\n", 4, "`presets` holds names"),
+    "no mapping": ("presets:\n  p: m\n", 5, "`presets.p` (it is no group of keys): write"),
+    "a list": ("presets: [p]\n", 4, "`presets` (it is no group of keys): write names"),
     "an unknown endpoint": (
         "presets:\n  p: {endpoint: lob, model: m}\nstages:\n  simulator: {preset: p}\n", 5,
         "names endpoint 'lob'",
