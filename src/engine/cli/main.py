@@ -10,9 +10,10 @@ import click
 from engine.cli.adjust_command import adjust_command
 from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
+from engine.cli.export_command import export
 from engine.cli.import_command import import_command
 from engine.cli.init_command import init
-from engine.cli.read_commands import export, show, status, verify
+from engine.cli.read_commands import show, status, verify
 from engine.cli.rehearse_command import rehearse
 from engine.cli.run_commands import resume, run
 from engine.cli.runs_commands import runs

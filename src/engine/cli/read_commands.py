@@ -1,20 +1,21 @@
-"""Commands that only read a run, also while it is being worked on: status, show, export, verify."""
+"""Commands that only read a run, also while it is being worked on: status, show, verify."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
 
-from engine.cli.display import describe_failure, shape_table
-from engine.cli.shared_options import json_option, run_argument, runs_dir_option
+from engine.cli.display import describe_failure
+from engine.cli.imported_run import if_imported, say_conversation, say_status, say_verified
+from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
-from engine.dataset.build import in_flight_at_kills, stream_outcomes, write_dataset
+from engine.dataset.build import in_flight_at_kills, stream_outcomes
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
@@ -52,6 +53,9 @@ def opened(runs_dir: Path, run_name: str) -> Iterator[tuple[RunFolder, Reader, R
 )
 def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, every: float | None) -> int:
     """How far RUN is, and what a resume will still cost."""
+    said = if_imported(runs_dir, run_name, partial(say_status, as_json=as_json))
+    if said is not None:
+        return said
     if is_watching:
         return watch(existing_folder(runs_dir, run_name), every_s=every, as_json=as_json)
     with opened(runs_dir, run_name) as (folder, reader, inputs):
@@ -84,7 +88,7 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
         if facts["state"] == "paused":
             click.echo(f"  go on with     engine adjust {facts['run']} --go-on")
         elif facts["state"] != "being worked on":
-            click.echo(f"  go on with     engine resume {facts['run']}")
+            click.echo(f"  go on with     engine resume {address(folder)}")
     return 0
 
 
@@ -134,6 +138,11 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
 @json_option
 def show(run_name: str, conversation: str, side: str | None, raw: bool, runs_dir: Path, as_json: bool) -> int:
     """Show one CONVERSATION of RUN, ended or not, whole."""
+    said = if_imported(
+        runs_dir, run_name, partial(say_conversation, conversation_id=conversation, as_json=as_json or raw)
+    )
+    if said is not None:
+        return said
     with opened(runs_dir, run_name) as (_, reader, inputs):
         job = find_job(inputs, conversation)
         outcome = reader.outcomes(STAGE, [conversation]).get(conversation)
@@ -217,36 +226,13 @@ def _print_record(fields: dict[str, object], outcome: OutcomeRecord, *, as_json:
 
 @click.command()
 @run_argument
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: in the run's export/.")
-@click.option("--include", type=click.Choice(["dropped"]), help="Write dropped conversations too.")
-@runs_dir_option
-@json_option
-def export(run_name: str, out: Path | None, include: str | None, runs_dir: Path, as_json: bool) -> int:
-    """Write the conversations of RUN that have ended, at any moment, also while it goes on."""
-    with opened(runs_dir, run_name) as (folder, reader, inputs):
-        path = out or folder.export / "conversations.jsonl"
-        counts = write_dataset(
-            reader, inputs, path, wanted=lambda record: record.is_kept or include == "dropped"
-        )
-    kept = counts.kept.row().conversations
-    written = counts.conversations if include else kept
-    if as_json:
-        facts = {"file": str(path), "written": written, "kept": kept, "ended": counts.conversations}
-        click.echo(json.dumps(facts | {"planned": counts.planned}))
-        return 0
-    Console(highlight=False).print(shape_table(counts))
-    click.echo(
-        f"{written} conversations written to {path} ({counts.conversations} of {counts.planned} ended)"
-    )
-    return 0
-
-
-@click.command()
-@run_argument
 @runs_dir_option
 @json_option
 def verify(run_name: str, runs_dir: Path, as_json: bool) -> int:
     """Check every row's checksum, and that each finished conversation replays from its own requests."""
+    said = if_imported(runs_dir, run_name, partial(say_verified, as_json=as_json))
+    if said is not None:
+        return said
     folder = existing_folder(runs_dir, run_name)
     reader = Reader(folder.journal)
     problems = list(reader.damaged_rows())

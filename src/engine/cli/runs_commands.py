@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from engine.cli.imported_run import status_if_imported
 from engine.cli.read_commands import opened, run_status
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.dataset.build import write_dataset, write_summary
@@ -37,6 +38,9 @@ def runs(context: click.Context, runs_dir: Path, as_json: bool) -> int:
     rows: list[dict[str, object]] = []
     for folder in all_folders(runs_dir):
         try:
+            if (imported := status_if_imported(folder)) is not None:
+                rows.append(imported)
+                continue
             with opened(runs_dir, folder.name) as (_, reader, inputs):
                 rows.append(run_status(folder, reader, inputs))
         except EngineError as error:

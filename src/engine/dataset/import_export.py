@@ -14,9 +14,14 @@ from pathlib import Path
 
 from engine.dataset.build import replacing
 from engine.errors import UsageError
-from engine.journal.imports import ImportRow, read_import_facts, stream_imports
+from engine.journal.imports import ImportFacts, ImportRow, read_import_facts, stream_imports
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
+
+
+def default_export_name(facts: ImportFacts) -> str:
+    """The file or folder's name under which an import comes back: its own, or `imported` of several."""
+    return facts.files[0].name.removesuffix(".gz") if len(facts.files) == 1 else "imported"
 
 
 def write_as_imported(folder: Path, out: Path) -> int:

@@ -15,6 +15,7 @@ from engine.config.identity import compare, identity_fields
 from engine.config.settings import RunConfig
 from engine.dialogue.dialogue import DialogueRules
 from engine.errors import BadInput, JournalDamaged, UsageError
+from engine.journal.imports import read_import_facts
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.scenarios.catalog import Catalog
@@ -167,6 +168,11 @@ def _opener_differences(reader: Reader, inputs: RunInputs) -> list[tuple[str, st
 def read_inputs(reader: Reader) -> RunInputs:
     """The inputs of a run from its journal alone. Profiles are read when they are asked for."""
     config, plan = reader.meta("config"), stored_plan(reader)
+    if read_import_facts(reader) is not None:
+        raise BadInput(
+            f"run {reader.path.parent.name} was imported, not held: it has no plan to work on. `engine "
+            "stats`, `show`, `verify` and `export` read it; a stopped import goes on with its own command."
+        )
     if config is None or plan is None:
         raise BadInput(f"run {reader.path.parent.name} was never started: its journal holds no plan.")
     settings = RunConfig.model_validate_json(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
@@ -102,10 +103,20 @@ class RunFolder:
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(13, os.strerror(13))
         except OSError as error:
-            raise CannotWrite(
-                f"{self.path}: cannot be written ({error.strerror}). "
-                "Choose another place with --runs-dir DIR."
-            ) from error
+            raise self._cannot_write(error.strerror) from error
+
+    def check_place(self) -> None:
+        """Raise what `make` would, as far as that can be told without making anything."""
+        place = self.path
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise self._cannot_write(os.strerror(errno.ENOTDIR))
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise self._cannot_write(os.strerror(errno.EACCES))
+
+    def _cannot_write(self, why: str | None) -> CannotWrite:
+        return CannotWrite(f"{self.path}: cannot be written ({why}). Choose another place with --runs-dir DIR.")
 
     def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
         """Write `run.yaml`: the resolved configuration, the identity and the versions."""
@@ -180,8 +191,8 @@ class RunFolder:
             return self.settings.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise BadInput(
-                f"{self.path}: holds no run.yaml: the run was stopped before it began. Repeat the "
-                f"`engine run` command that made it. {_HINT}"
+                f"{self.path}: holds no run.yaml: the run was stopped before it began, or was imported. "
+                f"Repeat the `engine run` or `engine import` command that made it. {_HINT}"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self.settings}: cannot be read: {error}") from error
