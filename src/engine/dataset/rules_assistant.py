@@ -9,30 +9,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engine.dataset.rules import Fault, Reading, Rule, Utterance, each
-from engine.dataset.rules_phrases import AI_LIMITS, REFUSAL, USER_VOICE, first
+from engine.dataset.rules import Fault, Reading, Rule, Utterance, each, is_introduced, without_code
+from engine.dataset.rules_phrases import AI_LIMITS, HELPS_ON, REFUSAL, USER_VOICE, first
 
 MAX_REFUSAL_CHARS = 600
 """A longer reply that opens with a refusal goes on to help."""
 
-_SPEAKS_FOR_USER = re.compile(r"(?:^|\n) {0,3}(?:\*\*)?(?:user|用户) {0,2}[:：]")
+_USER_LINE = re.compile(
+    r"(?:^|\n) {0,3}(?:\*\*)?(?:user|用户)(?:\*\*)? {0,2}[:：](?:\*\*)? {0,4}([^\n]{2,400})"
+)
+# A draft of a letter speaks for the user, as it was asked to.
+_LETTER = re.compile(r"(?:^|\n)\W{0,4}(?:to (?:my |our )?)?dear [^.!?\n]{1,40}[,:]\W{0,4}\n")
+# A value in a settings file or a list of roles neither asks nor says "I".
+_PERSONAL = re.compile(r"\b(?:i|my|me|we|thanks?|please)\b(?!-)|\w \w[^\n]{0,300}\?|[我您你谢请吗？]")
 
 
 def _plays_user(reading: Reading) -> Iterator[Fault]:
     def look(utterance: Utterance) -> str | None:
         text = utterance.text
-        if ("user" in text or "用户" in text) and _SPEAKS_FOR_USER.search(text):
-            return "writes a line for the user"
-        return first(text, USER_VOICE)
+        if "user" in text or "用户" in text:
+            for line in _USER_LINE.finditer(without_code(text)):
+                if _PERSONAL.search(line[1]) and not is_introduced(line.string, line.start()):
+                    return "writes a line for the user"
+        said = first(text, USER_VOICE)
+        return None if said is None or _LETTER.search(text) else said
 
     return each(reading.assistants, look)
 
 
 def _refuses_task(reading: Reading) -> Iterator[Fault]:
-    return each(
-        reading.assistants,
-        lambda u: first(u.text, REFUSAL) if len(u.text) <= MAX_REFUSAL_CHARS else None,
-    )
+    def look(utterance: Utterance) -> str | None:
+        is_short = len(utterance.text) <= MAX_REFUSAL_CHARS
+        refusal = first(utterance.text, REFUSAL) if is_short else None
+        return None if refusal is None or HELPS_ON.search(utterance.text) else refusal
+
+    return each(reading.assistants, look)
 
 
 def _ai_disclaimer(reading: Reading) -> Iterator[Fault]:

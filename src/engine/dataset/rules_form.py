@@ -1,4 +1,4 @@
-"""Rules of form, for whoever speaks: empty, cut off, repeated, in the wrong language.
+"""Rules of form, for whoever speaks: empty, cut off, repeated.
 
 What the provider or the dialogue reports as cut off drops, and so does an exact repeat. Where only
 the text's look speaks (an odd ending, a near repeat), it is a guess and flags.
@@ -19,9 +19,6 @@ MIN_REPEAT_UNITS = 8
 NEAR_REPEAT = 0.8
 """Jaccard index of the two turns' words, as in the reference's own count of near repeats."""
 
-MIN_LETTERS = 20
-"""Too few letters say nothing about a language."""
-
 MAX_LINE_CHARS = 2000
 """How far back the last line is looked at."""
 
@@ -30,9 +27,6 @@ MIN_BROKEN_WORDS = 6
 
 _SENTENCE_END = re.compile(r"[.!?:。！？：][\"')”]? ")
 _CJK = re.compile(f"[{CJK}]")
-_LATIN = re.compile(r"[a-zà-ɏ]")
-# Greek to Georgian and on to the scripts of Asia; punctuation, arrows and emojis lie outside.
-_NOT_LATIN = re.compile(f"[\u0370-\u1cff\u3040-\u30ff{CJK}\uac00-\ud7af]")
 _LIST_LINE = re.compile(
     r"\s{0,8}(?:[-*•·+#>|]|\d{1,3}[.)、]|[（(]?[一二三四五六七八九十]{1,3}[）)、]|\*\*|`)"
 )
@@ -126,24 +120,6 @@ def _words(text: str) -> set[str]:
     return {text[i : i + 2] for i in range(len(text) - 1)}
 
 
-def _wrong_language(reading: Reading) -> Iterator[Fault]:
-    for side in reading.sides:
-        yield from each(side, lambda u: _foreign(u.text, reading.language))
-
-
-def _foreign(text: str, language: str) -> str | None:
-    """Judges by script alone: names, code and quotations of the other script are expected."""
-    if language == "en":
-        others = 0 if text.isascii() else len(_NOT_LATIN.findall(text))
-        if others >= MIN_LETTERS and others > 0.3 * (others + len(_LATIN.findall(text))):
-            return "mostly not in Latin script"
-    elif language == "zh":
-        letters = len(_LATIN.findall(text))
-        if letters >= MIN_LETTERS and len(_CJK.findall(text)) < 0.1 * letters:
-            return "hardly any Chinese"
-    return None
-
-
 FORM_RULES = (
     Rule("empty_turn", "a turn without a word", "either", "drop", _empty_turn),
     Rule("cut_off_turn", "a turn that stopped at a length limit", "either", "drop", _cut_off_turn),
@@ -156,5 +132,4 @@ FORM_RULES = (
     ),
     Rule("repeated_turn", "a turn that one side says twice, word for word", "either", "drop", _repeated_turn),
     Rule("near_repeat", "a turn almost the same as the side's last one", "either", "flag", _near_repeat),
-    Rule("wrong_language", "a turn in another language's script", "either", "drop", _wrong_language),
 )

@@ -14,7 +14,7 @@ from engine.dataset.rules_phrases import (
     AI_SELF,
     ASSISTANT_VOICE,
     NAMES_THE_MODEL,
-    REFUSAL,
+    REFUSAL_OF_ROLE,
     SET_UP,
     first,
     phrases,
@@ -35,6 +35,8 @@ _CLOSING = phrases(
     ("again", r"(?:thanks?|thank you|once) again"),
     ("once", r"thank you once"),
     ("take care", r"take care"),
+    ("bye", r"\bbye\b"),
+    ("helpful", r"been (?:so|very|really|incredibly) helpful"),
     ("questions", r"(?:more|further) questions"),
     ("再次", r"再次感谢"),
     ("祝", r"祝(?:你|您)"),
@@ -48,15 +50,25 @@ _CONTENT = phrases(
     ("could you", r"could you"),
     ("please", r"\bplease\b"),
     ("i'd like", r"i'd (?:like|love)"),
+    (
+        "but ",
+        r"\bbut (?:i (?:would|want|need|don't|can't)|(?:could|can|what|how) |[a-z ]{1,20} (?:is|are)\b)",
+    ),
+    ("it is", r"\bone it is\b"),
+    ("i", r"\bi(?:'ll| will) (?:order|buy|book|take the|choose)\b"),
+    ("不过", r"不过"),
     ("i prefer", r"i prefer"),
-    ("go with", r"go with|going with"),
+    ("go with", r"go with"),
+    ("going with", r"going with"),
     ("particularly", r"particularly (?:like|drawn|interested|intrigued)"),
     ("really like the", r"really like the"),
     ("i think", r"i think (?:i'll|i will|it would|they would|both|a |an |my |we|that|he |she )"),
     ("let's", r"let's"),
     ("i also", r"i also"),
     ("i like the idea", r"i like the idea"),
-    ("我想", r"我想|我打算|我更喜欢|我喜欢"),
+    ("我想", r"我想"),
+    ("我打算", r"我打算"),
+    ("喜欢", r"我(?:更)?喜欢"),
 )
 
 
@@ -128,7 +140,7 @@ def _mentions_set_up(reading: Reading) -> Iterator[Fault]:
 
 
 def _refuses_role(reading: Reading) -> Iterator[Fault]:
-    return each(reading.users, lambda u: first(u.own, REFUSAL))
+    return each(reading.users, lambda u: first(u.own, REFUSAL_OF_ROLE))
 
 
 SIMULATOR_RULES = (

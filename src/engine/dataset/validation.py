@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from engine.dataset.rules import Finding, Rule, Side, read
 from engine.dataset.rules_assistant import ASSISTANT_RULES
 from engine.dataset.rules_form import FORM_RULES
+from engine.dataset.rules_language import LANGUAGE_RULES
 from engine.dataset.rules_simulator import SIMULATOR_RULES
 from engine.schema.conversation import EndReason, Role, Turn
 
-RULES_VERSION = "2"
-RULES: tuple[Rule, ...] = (*SIMULATOR_RULES, *ASSISTANT_RULES, *FORM_RULES)
+RULES_VERSION = "3"
+RULES: tuple[Rule, ...] = (*SIMULATOR_RULES, *ASSISTANT_RULES, *FORM_RULES, *LANGUAGE_RULES)
 ENDED_WELL = frozenset({EndReason.GOODBYE, EndReason.MAX_ROUNDS, EndReason.CONTEXT_FULL})
 
 
@@ -26,7 +27,7 @@ def validate(
 ) -> tuple[Finding, ...]:
     """All findings, in the order of `RULES` and then of turns.
 
-    Pure, and linear in the text. `language` is `en` or `zh`; with any other, scripts are not judged.
+    Pure, and linear in the text. `language` is `en` or `zh`; with any other, the language is not judged.
     An empty or very short `end_prompt` leaves parroting to the dialogue's mark.
     """
     reading = read(turns, end_reason=end_reason, language=language, end_prompt=end_prompt)

@@ -235,7 +235,7 @@ def test_one_user_turn_is_too_short() -> None:
     assert names(talk("Hello!", ASK, ANSWER, start=Role.ASSISTANT)) == {"too_short"}
 
 
-def test_language_is_judged_by_script() -> None:
+def test_language_is_judged_by_script_and_words() -> None:
     chinese = "可以给她买一台蜂箱秤，或者一个好用的烟熏器，她会喜欢的。"
     assert "wrong_language" in names(talk(ASK, chinese, CHOOSE, CLOSE))
     assert "wrong_language" in names(talk("我想买一份礼物给我阿姨。", ANSWER), language="zh")
