@@ -29,6 +29,7 @@ from engine.schema.gate import GateName
 
 Language = Literal["en", "zh"]
 TransportKind = Literal["asyncio", "httpx"]
+FormatName = Literal["openai", "anthropic", "gemini"]
 StageName = Literal[
     "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
 ]
@@ -45,7 +46,7 @@ SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECA
 # What a request says already, or what would change the form of its reply.
 _OWN_PARAMETERS = frozenset(
     {"model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "stream", "n"}
-    | {"prompt_cache_key"}
+    | {"prompt_cache_key", "system", "contents", "systemInstruction"}
 )
 
 
@@ -105,12 +106,19 @@ class LimitSettings(Settings):
 
 
 class EndpointSettings(Settings):
-    """A base URL with a key and limits. `base_url` is everything before `/chat/completions`."""
+    """A base URL with a key and limits. `base_url` is everything before the format's own path.
+
+    That path is `/chat/completions`, `/messages` or `/models/MODEL:generateContent`; `{model}` in the base URL
+    stands for the stage's model. `query` is added to the address, `key_header` carries the key instead of the
+    format's own.
+    """
 
     base_url: str
     key_env: str | None = None
     key_file: FilePath | None = None
-    format: Literal["openai"] = "openai"
+    format: FormatName = "openai"
+    query: dict[str, str] = {}
+    key_header: str | None = None
     headers: dict[str, str] = {}
     limits: LimitSettings = LimitSettings()
     transport: TransportKind | None = None
@@ -126,7 +134,25 @@ class EndpointSettings(Settings):
         parts = _http_url(value)
         if "@" in parts.netloc or "?" in value or "#" in value:
             raise ValueError("a base URL holds no user, key or query: keys go under key_env or key_file")
-        return value.rstrip("/").removesuffix("/chat/completions")
+        return value.rstrip("/").removesuffix("/chat/completions").removesuffix("/messages")
+
+    @field_validator("query")
+    @classmethod
+    def _asks_no_key(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if _SECRET_FIELD.search(name) or name.lower() in ("key", "token") or _KEY.search(text):
+                raise ValueError(
+                    f"{name!r} looks like a key, and this file is copied into the run: name it under key_env, "
+                    "and under key_header the header that carries it"
+                )
+        return value
+
+    @field_validator("key_header")
+    @classmethod
+    def _is_a_header(cls, value: str | None) -> str | None:
+        if value is not None and not _HEADER_NAME.fullmatch(value):
+            raise ValueError("this is no name of a header: letters, digits and dashes")
+        return value
 
     @field_validator("proxy")
     @classmethod

@@ -32,6 +32,7 @@ from engine.logs import SECRETS
 from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage, call_seed
 from engine.wire import openai
 from engine.wire.backoff import StopRun, Tries, Wait, decide
+from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
 
 # Bytes of JSON per token, rounded down: the reservation is to be an upper bound in English and Chinese.
@@ -165,7 +166,7 @@ class Caller:
         record = history.find(key, digest)
         if record is not None:
             self.counts.replayed += 1
-            return Answer(openai.decode_reply(record.reply), record.seq)
+            return Answer(decode_recorded(record.reply), record.seq)
         placement = placement or Placement()
         tokens = reserved_tokens(messages, model.form.max_tokens)
         tries = Tries()
@@ -176,9 +177,10 @@ class Caller:
                 await self._wait_for_pool(model.pool)
                 continue
             hint = cache_key if endpoint.sends_cache_hint else None
-            body = model.form.encode(messages, seed=seed, cache_key=hint)
+            route = model.route(endpoint)
+            body = route.form.encode(messages, seed=seed, cache_key=hint)
             try:
-                return await self._try_once(key, endpoint, body, digest, tokens, tries)
+                return await self._try_once(key, endpoint, route.url, body, digest, tokens, tries)
             except CallFailed as failure:
                 wait_s = self._wait_after(failure, key, model.pool, endpoint, tries, digest)
             avoid = endpoint
@@ -202,7 +204,14 @@ class Caller:
         await self._back_off(min(max(pool.wait_s(now), 0.05), 5.0))
 
     async def _try_once(
-        self, key: CallKey, endpoint: Endpoint, body: bytes, digest: bytes, tokens: int, tries: Tries
+        self,
+        key: CallKey,
+        endpoint: Endpoint,
+        url: str,
+        body: bytes,
+        digest: bytes,
+        tokens: int,
+        tries: Tries,
     ) -> Answer:
         try:
             permit = endpoint.admission.try_acquire(tokens)
@@ -223,9 +232,9 @@ class Caller:
             used = None  # unknown from here on, until the server has said otherwise
             try:
                 raw = await endpoint.transport.post(
-                    endpoint.url, endpoint.headers, body, deadline_s=endpoint.call_timeout_s
+                    url, endpoint.headers, body, deadline_s=endpoint.call_timeout_s
                 )
-                reply = openai.decode(raw.status, raw.headers, raw.body, wall=sent_at)
+                reply = endpoint.format.codec.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
             now = self._clock.now()
@@ -284,7 +293,7 @@ class Caller:
         match decision:
             case Wait() if not endpoint.has_answered and endpoint.misunderstood >= _FEWEST_MISUNDERSTOOD:
                 # A page or another format, and never a reply: no conversation will fare better.
-                endpoint.refusal = _stopping_error(endpoint, failure)
+                endpoint.refusal = stopping_error(endpoint, failure)
                 self._stop_if_hopeless(pool, now)
                 return 0.0
             case Wait():
@@ -295,7 +304,7 @@ class Caller:
                     return 0.0  # elsewhere, at once; after a round of all, back off
                 return decision.seconds
             case StopRun():
-                endpoint.refusal = _stopping_error(endpoint, failure)
+                endpoint.refusal = stopping_error(endpoint, failure)
                 self._stop_if_hopeless(pool, now)
                 return 0.0  # the others still serve us
             case _:
@@ -339,7 +348,9 @@ def reserved_tokens(messages: MessageLog, max_tokens: int) -> int:
     return messages.size // _BYTES_PER_TOKEN + max_tokens
 
 
-def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
+def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
+    """The error of an endpoint that refuses every call, with what to do about it."""
+    format = endpoint.format
     where = f"endpoint {endpoint.name} ({endpoint.url}) answered: {failure}."
     match failure.reason:
         case "key_refused":
@@ -354,13 +365,13 @@ def _stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
             )
         case "not_json" | "wrong_shape":
             return ConfigError(
-                f"{where} Something answers there, but not in the OpenAI chat-completions format: the base "
-                "URL is everything before /chat/completions, and GET <base URL>/models lists the models."
+                f"{where} Something answers there, but not in the {format.title} format: the base URL is "
+                f"everything before {format.path}, and GET <base URL>/models lists the models."
             )
         case _:
             return ConfigError(
                 f"{where} The base URL or the model's name is wrong: the URL is everything before "
-                "/chat/completions, and GET <base URL>/models lists the models."
+                f"{format.path}, and GET <base URL>/models lists the models."
             )
 
 

@@ -16,7 +16,7 @@ from engine.schema.call import CallKey, CallRecord, Reply, Usage
 from engine.schema.conversation import REHEARSAL_MARK, STAGE, EndReason, Role
 from engine.schema.job import Job
 from engine.schema.scenario import Prompts
-from engine.wire import openai
+from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
 
 
@@ -103,7 +103,7 @@ class Exchange:
                 )
             check(question, record)
             is_refused = None if following is None else following.step == record.step
-            self.receive(openai.decode_reply(record.reply), record.seq, is_refused=is_refused)
+            self.receive(decode_recorded(record.reply), record.seq, is_refused=is_refused)
 
     def _question(self, ask: Ask) -> Question:
         log = self._logs[ask.side]

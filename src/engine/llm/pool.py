@@ -8,10 +8,12 @@ capacity: the in-flight limit, configured or found out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from engine.llm.endpoint import Endpoint
+from engine.wire.formats import Encoder
 from engine.wire.openai import RequestForm
 
 # A queue of a quarter of the limit is a quarter of a call's time: about what a lost prefix costs.
@@ -47,12 +49,28 @@ class Placement:
         return f"Placement({self.endpoint.name if self.endpoint else None}, moved {self.moves} times)"
 
 
+class Route(NamedTuple):
+    """How one endpoint is asked for one model: the form of the request, and where it is posted."""
+
+    form: Encoder
+    url: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """One stage's model: how its requests look and where they may go."""
+    """One stage's model: how its requests look and where they may go.
+
+    `form` makes their digests, whatever the format. `routes` holds, by name, the endpoints that are asked in
+    another format than it, or at an address that names the model.
+    """
 
     form: RequestForm
     pool: EndpointPool
+    routes: Mapping[str, Route] = field(default_factory=dict)
+
+    def route(self, endpoint: Endpoint) -> Route:
+        """How `endpoint` is asked for this model."""
+        return self.routes.get(endpoint.name) or Route(self.form, endpoint.url)
 
 
 class EndpointPool:

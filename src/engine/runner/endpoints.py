@@ -10,13 +10,14 @@ from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, S
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
 from engine.llm.adaptive import Governor
-from engine.llm.endpoint import Endpoint, request_headers, request_url
+from engine.llm.endpoint import Endpoint, request_headers, request_url, url_for_model
 from engine.llm.limits import Admission
 from engine.llm.open_transport import open_transport
-from engine.llm.pool import EndpointPool, Model
+from engine.llm.pool import EndpointPool, Model, Route
 from engine.logs import SECRETS
 from engine.schema.call import CallKind
 from engine.schema.conversation import STAGE, Role
+from engine.wire.formats import FORMATS, OPENAI, Encoder, Format
 from engine.wire.openai import RequestForm
 
 _WINDOW_S = 60.0
@@ -53,8 +54,33 @@ async def open_models(
             if name not in opened:
                 opened[name] = await _open_endpoint(stack, name, endpoints[name], config, clock)
             pool.append(opened[name])
-        models[side] = Model(request_form(settings), EndpointPool(pool))
+        models[side] = Model(request_form(settings), EndpointPool(pool), _routes(settings, pool))
     return models
+
+
+def _routes(settings: ModelSettings, pool: list[Endpoint]) -> dict[str, Route]:
+    """How those of `pool` are asked that speak another format, or whose address names the model."""
+    routes = {}
+    for endpoint in pool:
+        url = url_for_model(endpoint.url, settings.model)
+        if endpoint.format is not OPENAI or url != endpoint.url:
+            routes[endpoint.name] = Route(encoder(settings, endpoint.format), url)
+    return routes
+
+
+def encoder(settings: ModelSettings, format: Format) -> Encoder:
+    """How this stage's requests look in `format`."""
+    if format is OPENAI:
+        return request_form(settings)
+    return format.form(
+        settings.model,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+        extra=settings.extra,
+        send_seed=settings.send_seed,
+    )
 
 
 def request_form(settings: ModelSettings) -> RequestForm:
@@ -107,6 +133,7 @@ async def _open_endpoint(
         admission,
         settings.call_timeout_s,
         settings.cache_hint,
+        FORMATS[settings.format],
         governor=governor,
     )
 

@@ -6,25 +6,20 @@ it (vLLM, llama.cpp, Ollama). Arbitrary bytes raise ReplyUnusable and nothing el
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Any
 
 import orjson
 
 from engine.errors import ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
+from engine.wire.json_body import count, read_object, word
 from engine.wire.message_log import MessageLog
 from engine.wire.status import failure_for_status
 
 PATH = "/chat/completions"
 PARAMETERS_DIGEST_BYTES = 8
-# A high half without its low one behind it, or a low half alone; only asked where the JSON was refused.
-_HALF = rb"\\u[dD]"
-_LONE_SURROGATE = re.compile(
-    _HALF + rb"[89abAB][0-9a-fA-F]{2}(?!" + _HALF + rb"[c-fC-F])"
-    rb"|(?<!" + _HALF + rb"[89abAB][0-9a-fA-F]{2})" + _HALF + rb"[c-fC-F]"
-)
 
 
 class RequestForm:
@@ -82,17 +77,7 @@ class RequestForm:
 
 def decode_reply(body: bytes) -> Reply:
     """The reply in `body`. Raises ReplyUnusable, or ServerFailed for an error sent with status 200."""
-    try:
-        data = orjson.loads(body)
-    except ValueError as error:
-        if _LONE_SURROGATE.search(body):
-            # The same request would bring it again: it is the model's text, not a fault of the wire.
-            raise ReplyUnusable(
-                "lone_surrogate", "the reply holds half a character (a lone surrogate)"
-            ) from error
-        raise ReplyUnusable("not_json", _not_json(body)) from error
-    if not isinstance(data, dict):
-        raise ReplyUnusable("wrong_shape", "the reply is JSON but not an object")
+    data: Any = read_object(body)
     try:
         choice = data["choices"][0]
         message = choice["message"]
@@ -114,7 +99,7 @@ def decode_reply(body: bytes) -> Reply:
     if not isinstance(text, str):
         raise ReplyUnusable("no_content", f"the reply's content is {type(text).__name__}, not text")
     if not text.strip() and finish not in ("content_filter", "refusal"):
-        raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {_word(finish)!r:.40})")
+        raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {word(finish)!r:.40})")
     text, inline_reasoning = split_reasoning(text)
     if not text.strip() and finish not in ("content_filter", "refusal"):
         raise ReplyUnusable("empty", "the reply holds reasoning alone: raise max_tokens for this model")
@@ -122,9 +107,9 @@ def decode_reply(body: bytes) -> Reply:
         text,
         finish if isinstance(finish, str) else "stop",
         _usage(data.get("usage")),
-        _word(data.get("model")),
+        word(data.get("model")),
         (reasoning if isinstance(reasoning, str) else "") or inline_reasoning,
-        _word(data.get("system_fingerprint")),
+        word(data.get("system_fingerprint")),
     )
 
 
@@ -158,16 +143,7 @@ def _usage(usage: object) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else None
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
-
-
-def _count(value: object) -> int:
-    # SQLite's integers end at 63 bits; a server that reports more is not to be believed.
-    return value if type(value) is int and 0 <= value < 2**53 else 0
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return Usage(count(usage.get("prompt_tokens")), count(usage.get("completion_tokens")), count(cached))
 
 
 def _embedded_error(data: Mapping[str, object], body: bytes) -> ServerFailed | ReplyUnusable:
@@ -176,9 +152,3 @@ def _embedded_error(data: Mapping[str, object], body: bytes) -> ServerFailed | R
     if type(code) is int and 400 <= code < 600:
         return failure_for_status(code, {}, body, wall=0.0)
     return ReplyUnusable("error_object", "the server sent an error object with status 200")
-
-
-def _not_json(body: bytes) -> str:
-    if body.lstrip()[:1] == b"<":
-        return "the reply is an HTML page, not JSON: is the base URL right, and is there a proxy in between?"
-    return "the reply is not valid JSON"

@@ -1,0 +1,70 @@
+"""The formats by name: how an endpoint of each is addressed, asked and understood.
+
+The digest of a request is made from its parameters and messages as such, whatever the format: one model may
+be asked in two formats, and an endpoint's format may change between two sessions of a run. A recorded reply
+says by its own shape which format it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.errors import ReplyUnusable
+from engine.schema.call import Reply
+from engine.wire import anthropic, gemini, openai
+from engine.wire.json_body import read_object
+from engine.wire.message_log import MessageLog
+
+
+class Encoder(Protocol):
+    """Turns messages into a request's body."""
+
+    def encode(self, messages: MessageLog, *, seed: int, cache_key: str | None) -> bytes: ...
+
+
+class Codec(Protocol):
+    """Reads replies; each format's module is one."""
+
+    def decode(self, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply: ...
+
+    def decode_reply(self, body: bytes) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """`path` follows the base URL; `key_header` carries the key, after `Bearer` if it is `authorization`."""
+
+    name: str
+    title: str
+    codec: Codec
+    form: Callable[..., Encoder]
+    path: str
+    key_header: str
+    headers: Mapping[str, str]
+
+
+OPENAI = Format(
+    "openai", "OpenAI chat-completions", openai, openai.RequestForm, openai.PATH, "authorization", {}
+)
+_OTHERS = (("anthropic", "Anthropic Messages", anthropic), ("gemini", "Gemini generateContent", gemini))
+FORMATS: Mapping[str, Format] = {"openai": OPENAI} | {
+    name: Format(name, title, own, own.RequestForm, own.PATH, own.KEY_HEADER, own.HEADERS)
+    for name, title, own in _OTHERS
+}
+
+
+def decode_recorded(body: bytes) -> Reply:
+    """A reply that was understood when it came, in whichever format it is."""
+    try:
+        return openai.decode_reply(body)
+    except ReplyUnusable as unusable:
+        if unusable.reason != "wrong_shape":
+            raise
+        data = read_object(body)
+        if "candidates" in data or "promptFeedback" in data:
+            return gemini.decode_reply(body)
+        if data.get("type") == "message":
+            return anthropic.decode_reply(body)
+        raise
