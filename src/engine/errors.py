@@ -118,8 +118,16 @@ class TransportFailed(CallFailed):
 class ServerFailed(CallFailed):
     """The server answered with a status other than 200, or with an error object."""
 
-    def __init__(self, reason: str, message: str, *, status: int, retry_after_s: float | None = None) -> None:
-        super().__init__(reason, message)
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        status: int,
+        retry_after_s: float | None = None,
+        possibly_paid: bool = False,
+    ) -> None:
+        super().__init__(reason, message, possibly_paid=possibly_paid)
         self.status = status
         self.retry_after_s = retry_after_s
 

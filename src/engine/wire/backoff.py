@@ -6,7 +6,7 @@
     anything else        the call fails at once
 
 Jitter goes upward from a hint and is taken after the clamp: clamped jitter would make all callers at
-the cap wait alike.
+the cap wait alike. A hint of next to nothing is none: followed again and again, it would be a storm.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from random import Random
 from engine.errors import CallFailed, ReplyUnusable, ServerFailed, TransportFailed
 
 _DETERMINISTIC = frozenset({"too_large", "tls", "lone_surrogate"})
+SHORTEST_HINT_S = 0.05
 _STOPPING = frozenset({"quota", "key_refused", "not_found"})
 
 
@@ -94,13 +95,13 @@ def is_transient(failure: CallFailed) -> bool:
 
 def throttle_wait_s(n: int, hint_s: float | None, random: Random) -> float:
     """Seconds before try n+1 (n = 0, 1, ...) when there was no capacity; never shorter than the hint."""
-    if hint_s is not None:
+    if hint_s is not None and hint_s >= SHORTEST_HINT_S:
         return hint_s + random.uniform(0, min(0.1 * hint_s, 5.0))
     return random.uniform(0.5, 1) * min(60.0, 2.0 * 2.0 ** min(n, 10))
 
 
 def transient_wait_s(n: int, hint_s: float | None, random: Random) -> float:
     """Seconds before try n+1 (n = 0, 1, ...) after a transient failure."""
-    if hint_s is not None:
+    if hint_s is not None and hint_s >= SHORTEST_HINT_S:
         return hint_s + random.uniform(0, min(0.1 * hint_s, 5.0))
     return random.uniform(0, 1) * min(30.0, 0.5 * 2.0 ** min(n, 10))

@@ -25,17 +25,20 @@ from engine.errors import ServerFailed
 from engine.logs import SECRETS
 from engine.wire.retry_after import LONGEST_HINT_S, retry_after_s
 
+# Someone gave up waiting for someone else, who may be at work on it and charge for it.
+_OUTCOME_UNKNOWN = frozenset({408, 502, 504, 524})
 _TRANSIENT = frozenset({408, 409, 425, 500, 502, 504})
 _SHOWN = 300
 _SEARCHED = 65_536
 
 # Spending and quota, not rate: waiting a second does not help. Words of OpenAI, Anthropic, DeepSeek,
-# OpenRouter, Google and Azure.
+# OpenRouter, Google, Azure and xAI.
 _QUOTA = re.compile(
     r"insufficient_quota|exceeded your current quota|billing_hard_limit|billing_not_active"
     r"|enforced_spend_limit|spend limit|usage limits? (?:was |were |has been )?reached"
     r"|specified API usage limits"
-    r"|insufficient (?:balance|credits?)|credit balance is too low|requires more credits|quota_exceeded",
+    r"|insufficient (?:balance|credits?)|credit balance is too low|requires more credits|quota_exceeded"
+    r"|used all available credits|monthly spending limit|key limit exceeded",
     re.IGNORECASE,
 )
 # Google says "exceeded your current quota" of its limits per minute too; its quota ids tell them apart.
@@ -74,6 +77,7 @@ def failure_for_status(status: int, headers: Mapping[str, str], body: bytes, *, 
         f"HTTP {status}: {message}{advice}" if message else f"HTTP {status}",
         status=status,
         retry_after_s=hint,
+        possibly_paid=reason == "server_error" and status in _OUTCOME_UNKNOWN,
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.errors import CallFailed, ReplyUnusable, ServerFailed, TransportFailed
 from engine.wire.backoff import (
+    SHORTEST_HINT_S,
     Decision,
     GiveUp,
     StopRun,
@@ -22,7 +23,7 @@ from engine.wire.backoff import (
 )
 
 RANDOMS = st.integers().map(Random)
-HINTS = st.floats(0, 86_400)
+HINTS = st.floats(SHORTEST_HINT_S, 86_400)
 
 
 def server(reason: str, hint_s: float | None = None) -> ServerFailed:
@@ -54,6 +55,12 @@ def test_waits_without_a_hint_grow_to_a_bound(n: int, random: Random) -> None:
 def test_no_wait_is_shorter_than_the_hint_or_far_beyond_it(n: int, hint_s: float, random: Random) -> None:
     for wait_s in (throttle_wait_s(n, hint_s, random), transient_wait_s(n, hint_s, random)):
         assert hint_s <= wait_s <= hint_s + min(0.1 * hint_s, 5.0)
+
+
+@given(st.integers(0, 10_000), st.floats(0, SHORTEST_HINT_S, exclude_max=True), st.integers())
+def test_a_hint_of_next_to_nothing_is_no_reason_to_storm(n: int, hint_s: float, seed: int) -> None:
+    for wait_s in (throttle_wait_s, transient_wait_s):
+        assert wait_s(n, hint_s, Random(seed)) == wait_s(n, None, Random(seed))
 
 
 def test_callers_at_the_bound_do_not_wait_alike() -> None:

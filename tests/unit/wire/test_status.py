@@ -44,6 +44,11 @@ TABLE: dict[str, tuple[int, bytes, str]] = {
     "google per day": (429, google(GOOGLE_QUOTA, quota_failure("RequestsPerDayPerModel"), RETRY), "quota"),
     "google none given": (429, google(f"{GOOGLE_QUOTA} * Exceeded, limit: 0, model: m", RETRY), "quota"),
     "google bare": (429, google(GOOGLE_QUOTA), "quota"),
+    "openrouter key": (403, b'{"error":{"code":403,"message":"Key limit exceeded (total limit)."}}', "quota"),
+    "xai credits": (
+        429, b'{"code":"Some resource has been exhausted","error":"Your team has either used all available '
+        b'credits or reached its monthly spending limit."}', "quota",
+    ),
     "402 without a body": (402, b"", "quota"),
     # rate
     "openai rate": (429, openai("Rate limit reached on tokens per min", "rate_limit_exceeded"), "throttled"),
@@ -172,3 +177,13 @@ def test_other_field_for_the_length_is_recommended_where_one_is_not_known(
     assert message in str(failure)
     advice = re.findall(r"`max_tokens_field: (\w+)`", str(failure))
     assert advice == ([] if field is None else [field])
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 425, 429, 500, 503, 529])
+def test_a_refusal_costs_nothing(status: int) -> None:
+    assert not failure_for_status(status, {}, b"", wall=0.0).possibly_paid
+
+
+@pytest.mark.parametrize("status", [408, 502, 504, 524])
+def test_who_gave_up_waiting_does_not_know_what_it_cost(status: int) -> None:
+    assert failure_for_status(status, {}, b"", wall=0.0).possibly_paid
