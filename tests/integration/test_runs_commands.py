@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -262,7 +261,7 @@ def change_a_reply(journal: Path) -> None:
     reader = Reader(journal)
     call = reader.call(1)
     reader.close()
-    values = call_values(replace(call, reply=call.reply.replace(b'"content":"', b'"content":"Well. ')))
+    values = call_values(call._replace(reply=call.reply.replace(b'"content":"', b'"content":"Well. ')))
     connection = apsw.Connection(str(journal))
     connection.execute(f"INSERT OR REPLACE INTO calls VALUES ({','.join('?' * len(values))})", values)
     connection.close()

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from engine.dialogue.ending import end_check
 from engine.dialogue.gates import TurnContext, fired
@@ -47,8 +48,7 @@ class DialogueRules:
     language: str = "en"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """The next question: `messages` are new to this side and stay; `aside` is seen this once only.
 
     A later `attempt` asks the same step of the same messages again.

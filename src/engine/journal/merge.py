@@ -90,7 +90,7 @@ class _Merge:
             self._insert(
                 "calls",
                 [
-                    call_values(replace(call, seq=call.seq + last_call, session=call.session + shift))
+                    call_values(call._replace(seq=call.seq + last_call, session=call.session + shift))
                     for call in calls
                     if (call.stage, call.item) not in skipped
                 ],

@@ -50,13 +50,7 @@ CREATE INDEX outcomes_by_item ON outcomes (stage, item);
 
 def call_values(record: CallRecord) -> tuple[object, ...]:
     """The columns of a call row in table order, the checksum last."""
-    columns = (
-        record.seq, record.stage, record.item, record.step, record.attempt, record.kind,
-        record.request_digest, record.reply, record.endpoint, record.session, record.tries,
-        record.sent_at, record.latency_s, record.prompt_tokens, record.completion_tokens,
-        record.cached_tokens,
-    )  # fmt: skip
-    return (*columns, checksum(columns))
+    return (*record, checksum(record))
 
 
 def outcome_values(record: OutcomeRecord) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ from engine.errors import (
 )
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
-from engine.llm.pool import EndpointPool, Model, Placement
+from engine.llm.pool import EndpointPool, Model, Placement, Route
 from engine.logs import SECRETS
 from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage, call_seed
 from engine.wire import openai
@@ -70,6 +70,17 @@ class CallStore(Protocol):
         sent_at: float,
         latency_s: float,
     ) -> None: ...
+
+
+class _Request(NamedTuple):
+    """What one call asks. Its bytes are made for each try and kept by nobody while it is in the air."""
+
+    key: CallKey
+    messages: MessageLog
+    seed: int
+    cache_key: str
+    digest: bytes
+    tokens: int
 
 
 class Answer(NamedTuple):
@@ -169,6 +180,7 @@ class Caller:
             return Answer(decode_recorded(record.reply), record.seq)
         placement = placement or Placement()
         tokens = reserved_tokens(messages, model.form.max_tokens)
+        request = _Request(key, messages, seed, cache_key, digest, tokens)
         tries = Tries()
         avoid: Endpoint | None = None
         while True:
@@ -176,11 +188,8 @@ class Caller:
             if endpoint is None:
                 await self._wait_for_pool(model.pool)
                 continue
-            hint = cache_key if endpoint.sends_cache_hint else None
-            route = model.route(endpoint)
-            body = route.form.encode(messages, seed=seed, cache_key=hint)
             try:
-                return await self._try_once(key, endpoint, route.url, body, digest, tokens, tries)
+                return await self._try_once(request, model.route(endpoint), endpoint, tries)
             except CallFailed as failure:
                 wait_s = self._wait_after(failure, key, model.pool, endpoint, tries, digest)
             avoid = endpoint
@@ -203,21 +212,13 @@ class Caller:
         # An upper bound, so that a stop for good is noticed in time.
         await self._back_off(min(max(pool.wait_s(now), 0.05), 5.0))
 
-    async def _try_once(
-        self,
-        key: CallKey,
-        endpoint: Endpoint,
-        url: str,
-        body: bytes,
-        digest: bytes,
-        tokens: int,
-        tries: Tries,
-    ) -> Answer:
+    async def _try_once(self, request: _Request, route: Route, endpoint: Endpoint, tries: Tries) -> Answer:
+        key, digest = request.key, request.digest
         try:
-            permit = endpoint.admission.try_acquire(tokens)
+            permit = endpoint.admission.try_acquire(request.tokens)
             if permit is None:
                 with self._drain.interruptible():
-                    permit = await endpoint.admission.acquire(tokens)
+                    permit = await endpoint.admission.acquire(request.tokens)
         except ConfigError as error:
             # A request larger than a whole minute's limit: stop in order, to go on with a larger one.
             self._drain.request(error)
@@ -231,8 +232,12 @@ class Caller:
             endpoint.begin(started)
             used = None  # unknown from here on, until the server has said otherwise
             try:
+                hint = request.cache_key if endpoint.sends_cache_hint else None
                 raw = await endpoint.transport.post(
-                    url, endpoint.headers, body, deadline_s=endpoint.call_timeout_s
+                    route.url,
+                    endpoint.headers,
+                    route.form.encode(request.messages, seed=request.seed, cache_key=hint),
+                    deadline_s=endpoint.call_timeout_s,
                 )
                 reply = endpoint.format.codec.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
@@ -273,7 +278,7 @@ class Caller:
         )  # fmt: skip
         counts = self.counts
         counts.replies += 1
-        counts.usage += reply.usage
+        counts.usage = counts.usage.plus(reply.usage)
         return Answer(reply, seq)
 
     def _wait_after(

@@ -7,8 +7,8 @@ that what is exported is what was held (P2, P3).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
 from engine.errors import JournalDamaged
@@ -20,8 +20,7 @@ from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What is asked next: under which key, of which side, and with which messages."""
 
     key: CallKey
@@ -70,7 +69,7 @@ class Exchange:
             raise RuntimeError(f"{self.job.job_id}: the conversation has ended; nothing was asked")
         side = self.question.side
         self.seqs.append(seq)
-        self.usage[side] += reply.usage
+        self.usage[side] = self.usage[side].plus(reply.usage)
         self.served_models[side].add(reply.served_model)
         self.reasoned[side] += bool(reply.reasoning)
         self.is_rehearsed |= reply.fingerprint.startswith(REHEARSAL_MARK)

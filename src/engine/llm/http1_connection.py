@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterator, Mapping
 from typing import Protocol, cast
 
 import httptools
@@ -25,11 +26,43 @@ GZIP_ONLY = 16 + zlib.MAX_WBITS
 class Owner(Protocol):
     """Who opened a connection."""
 
+    def send_soon(self, transport: asyncio.Transport, request: bytes) -> None:
+        """Write a request in this turn of the event loop, together with others."""
+
     def connection_is_free(self, connection: Connection) -> None:
         """Its call has ended, and it can take another one."""
 
     def connection_is_gone(self, connection: Connection) -> None:
         """It is closed; its slot is free."""
+
+
+class HeaderFields(Mapping[str, str]):
+    """The header fields of a reply, by lower-case name; decoded when first read, which most never are."""
+
+    __slots__ = ("_decoded", "_fields")
+
+    def __init__(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self._fields = fields
+        self._decoded: dict[str, str] | None = None
+
+    def _read(self) -> dict[str, str]:
+        if self._decoded is None:
+            self._decoded = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._fields
+            }
+        return self._decoded
+
+    def __getitem__(self, name: str) -> str:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return f"HeaderFields({len(self._fields)} fields)"
 
 
 class Call:
@@ -104,7 +137,7 @@ class Connection(asyncio.Protocol):
         self._call = call
         call.connection = self
         call.is_sent = True
-        self._transport.write(call.request)
+        self._owner.send_soon(self._transport, call.request)
         call.request = b""
 
     def abort(self) -> None:
@@ -225,8 +258,8 @@ class Connection(asyncio.Protocol):
         if self._inflate is not None and self._body and not self._inflate.eof:
             self._failure = self._not_gzip()
             return
-        fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._fields}
-        self._reply = RawReply(status, fields, b"".join(self._body))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._reply = RawReply(status, HeaderFields(self._fields), body)
 
     def _finish(self) -> None:
         """Hand over the reply, or the failure that a callback of the parser noted."""

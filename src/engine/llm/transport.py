@@ -8,8 +8,7 @@ An adapter owns connections, TLS, the deadline and the cap on the decoded body, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from engine.errors import TransportFailed
@@ -19,8 +18,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 USER_AGENT = f"recsim-engine/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
-class RawReply:
+class RawReply(NamedTuple):
     """A complete HTTP reply. Header names are lower case; `body` is decoded (no content encoding)."""
 
     status: int
@@ -34,6 +32,7 @@ class Transport(Protocol):
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float) -> RawReply:
         """Send one POST and read the whole reply within `deadline_s` seconds.
 
+        `headers` must not change once they have been given.
         Raises `TransportFailed` alone, with `possibly_paid` false only where no byte of the request
         can have reached the server. Cancellation passes through and leaves the adapter usable.
         """

@@ -125,9 +125,7 @@ class Service:
     def _answer(self, body: dict[str, object]) -> Reply:
         asked = read_asked(body)
         settings = self.settings
-        said = answer(
-            asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed
-        )
+        said = answer(asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed)
         return Reply(
             body=completion_body(asked, said, settings.seed),
             headers=(("x-request-id", f"req_{said.digest:016x}"),),

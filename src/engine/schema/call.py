@@ -26,15 +26,16 @@ def call_seed(run_seed: int, key: CallKey) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big") >> 1
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+# What each call makes is a named tuple: a frozen dataclass takes 0.25 us a field to make, a tuple 0.05.
+class Usage(NamedTuple):
     """Tokens of one or more calls, as the provider reported them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
 
-    def __add__(self, other: Usage) -> Usage:
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
@@ -42,8 +43,7 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What a model answered, decoded from the reply's bytes and from nothing else."""
 
     text: str
@@ -62,9 +62,11 @@ class CallKind(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """One call as journalled. `reply` is the body as it came; times are Unix seconds and seconds."""
+class CallRecord(NamedTuple):
+    """One call as journalled, its fields in the order of the table's columns.
+
+    `reply` is the body as it came; times are Unix seconds and seconds.
+    """
 
     seq: int
     stage: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 # How the rehearsal endpoint marks each of its replies (`system_fingerprint`), so that records can say so.
 REHEARSAL_MARK = "rehearsal-"
@@ -29,8 +30,7 @@ class EndReason(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One speaker's contribution. `content` is the utterance, unstripped, as it came.
 
     `finish_reason` is the provider's word for why the reply ended (`stop`, `length`, ...).

@@ -7,10 +7,10 @@ it (vLLM, llama.cpp, Ollama). Arbitrary bytes raise ReplyUnusable and nothing el
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 import orjson
+import xxhash
 
 from engine.errors import ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
@@ -66,10 +66,8 @@ class RequestForm:
 
     def digest(self, messages: MessageLog, *, seed: int) -> bytes:
         """8 bytes over model and parameters, then 16 over the messages: a mismatch can name its half."""
-        parameters = blake2b(self._salt, digest_size=PARAMETERS_DIGEST_BYTES)
-        if self.send_seed:
-            parameters.update(b"%d" % seed)
-        return parameters.digest() + messages.digest()
+        parameters = b"%b%d" % (self._salt, seed) if self.send_seed else self._salt
+        return xxhash.xxh3_64_digest(parameters) + messages.digest()
 
     def __repr__(self) -> str:
         return f"RequestForm({self.model}, {self.max_tokens} tokens)"

@@ -110,8 +110,8 @@ class TestPool:
         wire = await wires.opened(1)
         calls[1].cancel()
         wire.receive(OK)  # before the cancelled call's coroutine has run
-        assert wire.bodies == [b"0", b"2"]
         await settle()
+        assert wire.bodies == [b"0", b"2"]
         wire.receive(OK)
         await settle()
         wire.receive(OK)

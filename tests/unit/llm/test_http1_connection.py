@@ -45,6 +45,9 @@ class Owner:
     def connection_is_gone(self, connection: Connection) -> None:
         self.gone += 1
 
+    def send_soon(self, transport: asyncio.Transport, request: bytes) -> None:
+        transport.write(request)
+
     def write(self, data: bytes) -> None:
         assert not self.closed
 
