@@ -86,6 +86,15 @@ def test_an_endpoint_that_nobody_asks_needs_no_key(study: Path) -> None:
     assert engine("run", study, "--dry-run") == 0
 
 
+def test_dry_run_refuses_a_place_that_cannot_be_written(study: Path, capsys: Capture) -> None:
+    (study.parent / "file").write_text("")
+    study.write_text("limit: 1\noutput: {runs: file}\n")
+    assert engine("run", study, "--run", "r", "--dry-run") == 73
+    dry = capsys.readouterr().err
+    assert engine("run", study, "--run", "r") == 73
+    assert capsys.readouterr().err.endswith(dry)
+
+
 def test_dry_run_of_a_run_with_other_content_is_refused(study: Path, capsys: Capture) -> None:
     study.write_text("limit: 2\n")
     assert engine("run", study, "--run", "r") == 0

@@ -137,6 +137,7 @@ def run(
         # Behind the plan, which is worth seeing also where a key is still missing.
         check_same_run(folder, inputs)
         check_ready(inputs)
+        folder.check_place()
         return 0
     return carry_out(folder, inputs, config_dir, as_json=as_json, guards_disk=guards_disk)
 

@@ -116,7 +116,9 @@ class RunFolder:
             raise self._cannot_write(os.strerror(errno.EACCES))
 
     def _cannot_write(self, why: str | None) -> CannotWrite:
-        return CannotWrite(f"{self.path}: cannot be written ({why}). Choose another place with --runs-dir DIR.")
+        return CannotWrite(
+            f"{self.path}: cannot be written ({why}). Choose another place with --runs-dir DIR."
+        )
 
     def write_settings(self, config: RunConfig, identity: Mapping[str, str], config_dir: Path | None) -> None:
         """Write `run.yaml`: the resolved configuration, the identity and the versions."""
