@@ -138,7 +138,7 @@ def _read(mapping: FieldMapping, record: Mapping[str, object], place: Place) -> 
             others.append({"at": len(turns), "message": message})
         else:
             turns.append(ConversationTurn(role=role, content=text, extra=extra))
-    used = _top_keys(mapping)
+    used = _taken_whole(mapping, record)
     return Conversation(
         conversation_id=id_of(_find(record, mapping.id), place),
         turns=tuple(turns),
@@ -193,35 +193,33 @@ def _understand(
 
 
 def _find(record: Mapping[str, object], where: Where | None) -> object:
-    if where is None:
-        return None
     if isinstance(where, Fixed):
         return where.text
-    for path in [where] if isinstance(where, str) else where:
+    return _locate(record, where)[1]
+
+
+def _locate(record: Mapping[str, object], where: str | Sequence[str] | None) -> tuple[str, object]:
+    """(path, value) of the first of the paths that is there; ("", None) where none is."""
+    for path in [where] if isinstance(where, str) else where or ():
         found: object = record
         for key in path.split("."):
             found = found.get(key) if isinstance(found, dict) else None
         if found is not None:
-            return found
-    return None
+            return path, found
+    return "", None
 
 
 def _text(record: Mapping[str, object], where: Where | None) -> str:
     return text_of(_find(record, where))
 
 
-def _top_keys(mapping: FieldMapping) -> Sequence[str]:
-    """Fields of the record that are taken whole; of a deeper one the rest must stay."""
+def _taken_whole(mapping: FieldMapping, record: Mapping[str, object]) -> Sequence[str]:
+    """Fields of the record that have a place of their own; one that is only looked into must stay."""
     places = [
         mapping.id, mapping.messages, mapping.task, mapping.language, mapping.person, mapping.scenario,
         mapping.profile, mapping.profile_id, mapping.end_reason, *mapping.models.values(),
     ]  # fmt: skip
-    paths = [
-        p
-        for place in places
-        for p in ([place] if isinstance(place, str) else place if isinstance(place, list) else [])
-    ]
-    return [path for path in paths if "." not in path]
+    return [_locate(record, place)[0] for place in places if not isinstance(place, Fixed)]
 
 
 def _shown(where: Where) -> str:
