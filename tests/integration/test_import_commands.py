@@ -171,6 +171,13 @@ def test_an_imported_run_is_listed_shown_and_not_resumed(runs: Path, tmp_path: P
     assert "can be written as reference" in capsys.readouterr().err
 
 
+def test_a_complete_import_may_be_pruned(runs: Path, tmp_path: Path, capsys: Capture) -> None:
+    Path("data.jsonl").write_bytes(lines_of(HUMAN))
+    assert engine("import", "data.jsonl", "--name", "h") == 0
+    assert engine("runs", "prune", "--keep", "0", "--yes") == 0
+    assert list(runs.iterdir()) == []
+
+
 def test_a_run_of_the_engine_is_a_dataset_as_its_file_is(runs: Path, tmp_path: Path, capsys: Capture) -> None:
     assert engine("run", "--limit", "6", "--run", "held") == 0
     capsys.readouterr()

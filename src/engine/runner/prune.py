@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import CannotWrite, EngineError, RunLocked
+from engine.journal.imports import read_import_facts
 from engine.journal.inputs import stored_plan
 from engine.journal.reader import Reader
 from engine.journal.run_lock import RunLock
@@ -68,13 +69,15 @@ def _stays_because(folder: RunFolder, *, with_unfinished: bool) -> str:
 def _incomplete_because(folder: RunFolder, *, with_unfinished: bool) -> str:
     try:
         with closing(Reader(folder.journal)) as reader:
-            plan = stored_plan(reader)
+            plan, imported = stored_plan(reader), read_import_facts(reader)
             ended = sum(reader.counts_by_result(STAGE).values())
     except EngineError:
         # Paid replies may be in it all the same: whoever knows better removes the folder.
         return "its journal cannot be read"
     if with_unfinished:
         return ""
+    if imported is not None:
+        return "" if imported.is_complete else "its import is unfinished"
     if plan is None:
         return "it was never started"
     return "" if ended >= len(plan) else f"it is unfinished ({ended:,} of {len(plan):,})"
