@@ -14,6 +14,8 @@ from engine.dataset.source import open_dataset
 from engine.experiments.baseline import Baseline
 from engine.experiments.cells import CellFolder, CellRunner
 from engine.experiments.experiment import Plan, Result, default_seeds, run_experiment
+from engine.experiments.plm import PAPER_MODELS, Mode, PlmModel, paper_source, require_plm
+from engine.experiments.plm_prompt import PROMPTS
 from engine.experiments.plot import is_plotting_possible, plot_rows
 from engine.experiments.report import table3_lines, table4_lines, write_report
 from engine.experiments.samples import IntentData, collect_samples
@@ -21,6 +23,7 @@ from engine.experiments.splits import SplitKind
 from engine.experiments.traditional import MODELS, TraditionalModel, require_sklearn
 
 _NAMES = [*MODELS, "Baseline"]
+_NOT_TYPED = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
 _KINDS = [str(kind) for kind in SplitKind if kind is not SplitKind.FILE]
 
 
@@ -53,6 +56,30 @@ def experiment() -> None:
     metavar="N",
     help="How many: 42 as in the paper, then 0, 1, 2, ...",
 )
+@click.option(
+    "--plm", "plms", multiple=True, metavar="NAME_OR_FOLDER", help="A pretrained language model too."
+)
+@click.option("--paper-models", is_flag=True, help="The paper's ten pretrained models too.")
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where --paper-models finds weights, each in a folder of its published name's last part.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    multiple=True,
+    type=click.Choice([str(mode) for mode in Mode]),
+    help="How pretrained language models are used; default: each way.",
+)
+@click.option(
+    "--prompts",
+    type=click.Path(path_type=Path),
+    default=PROMPTS,
+    metavar="DIR",
+    help="Prompt files masked.yaml, causal.yaml, seq2seq.yaml; default: those that come with the engine.",
+)
 @click.option("--author", metavar="NAME", help="Whose intents, e.g. dataset or judge:NAME; default: any.")
 @click.option(
     "--out",
@@ -68,6 +95,11 @@ def intents(
     kinds: tuple[str, ...],
     split_file: Path | None,
     seeds: int,
+    plms: tuple[str, ...],
+    paper_models: bool,
+    models_dir: Path | None,
+    modes: tuple[str, ...],
+    prompts: Path,
     author: str | None,
     out: Path | None,
     runs_dir: Path,
@@ -89,13 +121,20 @@ def intents(
     chosen: list[CellRunner] = [TraditionalModel(name) for name in MODELS if name in (names or _NAMES)]
     if "Baseline" in (names or _NAMES):
         chosen.append(Baseline())
+    sources = [(Path(plm).name, plm) for plm in plms]
+    if paper_models:
+        sources += [(name, paper_source(known, models_dir)) for name, known in PAPER_MODELS.items()]
+    if sources:
+        require_plm()
+        uses = [Mode(mode) for mode in modes] or list(Mode)
+        chosen += [PlmModel(name, where, use, prompts) for name, where in sources for use in uses]
     plan = Plan(
         runners=chosen,
         kinds=[SplitKind(kind) for kind in kinds or (() if split_file else ("utterance",))],
         seeds=default_seeds(seeds),
         split_file=split_file,
     )
-    command = shlex.join(_command(dataset_name, names, kinds, split_file, seeds, author, out))
+    command = _typed()
     if not as_json:
         click.echo(_opening(data, folder))
     result = run_experiment(
@@ -125,7 +164,7 @@ def _show(result: Result, written: list[Path]) -> None:
         click.echo(f"\nTable 3, split by {split.kind}\n")
         click.echo("\n".join(table3_lines(split)))
         click.echo("\nTable 4, accuracy / macro-F1\n")
-        click.echo("\n".join(table4_lines(split.rows)))
+        click.echo("\n".join(table4_lines(split.rows, split.cannot_run)))
         click.echo()
         for claim in split.claims:
             click.echo(f"{claim.verdict:<10} {claim.claim}")
@@ -134,22 +173,17 @@ def _show(result: Result, written: list[Path]) -> None:
     click.echo(f"\n{result.made} cells computed, {result.found} found; " + ", ".join(map(str, written)))
 
 
-def _command(
-    source: str,
-    names: tuple[str, ...],
-    kinds: tuple[str, ...],
-    split_file: Path | None,
-    seeds: int,
-    author: str | None,
-    out: Path | None,
-) -> list[str]:
-    """The command as it can be typed again."""
-    words = ["engine", "experiment", "intents", source, "--seeds", str(seeds)]
-    for name in names:
-        words += ["--model", name]
-    for kind in kinds:
-        words += ["--split", kind]
-    for option, value in (("--split-file", split_file), ("--author", author), ("--out", out)):
-        if value is not None:
-            words += [option, str(value)]
-    return words
+def _typed() -> str:
+    """The command as it was typed, for whoever wants to repeat it."""
+    context = click.get_current_context()
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        if parameter.name is None or context.get_parameter_source(parameter.name) in _NOT_TYPED:
+            continue
+        value = context.params.get(parameter.name)
+        if value is None:
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            words += [] if isinstance(parameter, click.Argument) else [parameter.opts[-1]]
+            words += [] if isinstance(each, bool) else [str(each)]
+    return shlex.join(words)

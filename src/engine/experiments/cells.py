@@ -7,6 +7,7 @@ change of any makes another cell. Files are replaced whole, so a kill costs at m
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class Predictions:
     notes: Mapping[str, object] = field(default_factory=dict)
 
 
+class CannotRun(Exception):
+    """A model cannot be used in this way at all; the message goes into the table in place of figures."""
+
+
 class CellRunner(Protocol):
     """What makes cells: a way to train and ask one model. PLMs and LLMs are further implementations.
 
@@ -57,7 +62,10 @@ class CellRunner(Protocol):
     def versions(self) -> Mapping[str, str]: ...
 
     def run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
-        """Train and test. `folder` is the cell's own: what is left there is found again after a kill."""
+        """Train and test. `folder` is the cell's own: what is left there is found again after a kill.
+
+        Raises CannotRun.
+        """
         ...
 
 
@@ -126,7 +134,8 @@ class CellFolder:
     ) -> Cell:
         """Run the cell and keep it."""
         began = time.monotonic()
-        answers = runner.run(samples, seed, self.path / f"{key_digest(key)}.work")
+        work = self.path / f"{key_digest(key)}.work"
+        answers = runner.run(samples, seed, work)
         gold = tuple(sample.intent for sample in samples.test)
         if len(answers.predicted) != len(gold):
             raise ValueError(f"{runner.name}: {len(answers.predicted)} answers to {len(gold)} samples")
@@ -142,6 +151,7 @@ class CellFolder:
         )
         with replacing(self._file(key)) as file:
             file.write(orjson.dumps(cell.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE))
+        shutil.rmtree(work, ignore_errors=True)
         return cell
 
     def _file(self, key: Mapping[str, Any]) -> Path:

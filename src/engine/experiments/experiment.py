@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.experiments.cells import CellFolder, CellRunner, cell_key
+from engine.experiments.cells import CannotRun, CellFolder, CellRunner, cell_key
 from engine.experiments.claims import Verdict, judge_claims
 from engine.experiments.samples import IntentData
 from engine.experiments.splits import PAPER_SEED, Split, SplitKind, make_split, read_split_file, table3, take
@@ -30,6 +30,15 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class CannotRunRow:
+    """A model that could not be used in this way, and what stands in the table instead of figures."""
+
+    label: str
+    group: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SplitResult:
     """All that was found on one kind of split. Table 3 is that of the first seed."""
 
@@ -37,6 +46,7 @@ class SplitResult:
     split: Split
     table3: list[tuple[str, dict[str, int]]]
     rows: list[Row]
+    cannot_run: list[CannotRunRow]
     comparisons: list[Tested]
     claims: list[Verdict]
 
@@ -60,17 +70,25 @@ def run_experiment(
     results = []
     for kind, splits in _splits(data, plan):
         cells: list[MadeCell] = []
+        cannot_run: dict[str, CannotRunRow] = {}
         for runner, seed, split in _cells(plan, splits):
+            name = ", ".join(filter(None, (runner.name, runner.mode)))
+            if name in cannot_run:
+                continue
             key = cell_key(data.digest, split, runner, seed)
             cell = folder.find(key)
             if cell is None:
-                cell = folder.make(key, runner, take(data, split), seed, command)
+                try:
+                    cell = folder.make(key, runner, take(data, split), seed, command)
+                except CannotRun as reason:
+                    cannot_run[name] = CannotRunRow(name, runner.group, str(reason))
+                    say(f"{kind:<12} seed {seed:<4} {name:<24} {reason}")
+                    continue
                 made += 1
             else:
                 found += 1
             cells.append(make_cell(cell, split, conversations, data.labels))
             scores = cells[-1].scores
-            name = " ".join(filter(None, (runner.name, runner.mode)))
             say(
                 f"{kind:<12} seed {seed:<4} {name:<24} accuracy {scores.accuracy:.4f}"
                 f"  macro-F1 {scores.macro_f1:.4f}  {cell.seconds:.1f} s"
@@ -78,7 +96,13 @@ def run_experiment(
         rows = make_rows(cells)
         results.append(
             SplitResult(
-                kind, splits[0], table3(data, splits[0]), rows, compare_rows(rows), judge_claims(rows)
+                kind=kind,
+                split=splits[0],
+                table3=table3(data, splits[0]),
+                rows=rows,
+                cannot_run=list(cannot_run.values()),
+                comparisons=compare_rows(rows),
+                claims=judge_claims(rows),
             )
         )
     return Result(data, results, made, found)

@@ -11,7 +11,7 @@ import orjson
 
 from engine.dataset.build import replacing
 from engine.experiments.baseline import USES
-from engine.experiments.experiment import Result, SplitResult
+from engine.experiments.experiment import CannotRunRow, Result, SplitResult
 from engine.experiments.intervals import Interval
 from engine.experiments.paper_figures import BEST_ACCURACY, BEST_MACRO_F1, NOTES
 from engine.experiments.splits import SplitKind
@@ -73,7 +73,7 @@ def _split_section(split: SplitResult) -> list[str]:
         "",
         "### Table 4: accuracy / macro-F1",
         "",
-        *table4_lines(reproduced),
+        *table4_lines(reproduced, split.cannot_run),
         "",
         f"The paper's best: accuracy {BEST_ACCURACY[1]} ({BEST_ACCURACY[0]}), macro-F1 {BEST_MACRO_F1}. A"
         " dash: not in the paper, or its figure is not known here. The last column names each row's cells.",
@@ -101,7 +101,7 @@ def table3_lines(split: SplitResult) -> list[str]:
     )
 
 
-def table4_lines(rows: Sequence[Row]) -> list[str]:
+def table4_lines(rows: Sequence[Row], cannot_run: Sequence[CannotRunRow] = ()) -> list[str]:
     """Table 4 as Markdown."""
     head = [
         "model", "paper", "first seed", "mean of seeds", "sd", "95 % accuracy", "95 % macro-F1", "interval",
@@ -110,7 +110,8 @@ def table4_lines(rows: Sequence[Row]) -> list[str]:
     body = []
     for group, title in GROUPS.items():
         of_group = [row for row in rows if row.group == group]
-        if of_group:
+        without = [row for row in cannot_run if row.group == group]
+        if of_group or without:
             body.append([f"**{title}**", *([""] * (len(head) - 1))])
         for row in of_group:
             first = row.cells[0].scores
@@ -127,6 +128,7 @@ def table4_lines(rows: Sequence[Row]) -> list[str]:
                     " ".join(cell.cell.cell_id[:6] for cell in row.cells),
                 ]
             )
+            body += [[row.label, "-", row.reason, *([""] * (len(head) - 3))] for row in without]
     return _markdown_table(head, body)
 
 
