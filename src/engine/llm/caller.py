@@ -246,7 +246,7 @@ class Caller:
             endpoint.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
             used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
         except CallFailed as failure:
-            endpoint.failed(failure, self._clock.now(), sent_at=started)
+            endpoint.failed(failure, self._clock.now(), sent_at=started, item=key.item)
             if not failure.possibly_paid:
                 used = 0
             else:
@@ -328,6 +328,9 @@ class Caller:
             never = not endpoint.has_answered and endpoint.last_reason == "connect"
             patience_s = min(_NEVER_ANSWERED_S, self._give_up_after_s) if never else self._give_up_after_s
             if endpoint.failing_since is None or now - endpoint.failing_since < patience_s:
+                return
+            if endpoint.last_reason != "connect" and not endpoint.fails_widely:
+                # One conversation alone: its attempts end it. A stop would take it up again, for ever.
                 return
         if alive:
             cause: EngineError | None = Stopped(

@@ -39,6 +39,7 @@ class Endpoint:
     `failing_since` is the monotonic time of the first failure after the last answer, or None. `refusal`
     is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
     conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format.
+    `fails_widely` says whether what has failed since the last answer was more than one item's calls.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Endpoint:
     sent: int = 0
     has_answered: bool = False
     failing_since: float | None = None
+    failing_item: str = ""
+    fails_widely: bool = False
     last_reason: str = ""
     misunderstood: int = 0
     refusal: EngineError | None = None
@@ -85,8 +88,8 @@ class Endpoint:
                 is_saturated=is_saturated,
             )
 
-    def failed(self, failure: CallFailed, now: float, *, sent_at: float) -> None:
-        """A call brought none. What a living server says about this call alone does not speak against it."""
+    def failed(self, failure: CallFailed, now: float, *, sent_at: float, item: str) -> None:
+        """A call of `item` brought none. What a living server says of this call alone counts for nothing."""
         self.last_reason = failure.reason
         if failure.reason in ("not_json", "wrong_shape"):
             self.misunderstood += 1
@@ -99,7 +102,8 @@ class Endpoint:
                 self.governor.on_throttle(now, sent_at=sent_at, in_service=self.in_flight, retry_after_s=hint)
         elif is_transient(failure) or failure.reason == "connect":
             if self.failing_since is None:
-                self.failing_since = now
+                self.failing_since, self.failing_item, self.fails_widely = now, item, False
+            self.fails_widely |= item != self.failing_item
             self.breaker.fail(now)
             if self.governor is not None:
                 self.governor.on_failure(now)

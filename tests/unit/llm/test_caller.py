@@ -283,6 +283,29 @@ async def test_endpoint_that_never_speaks_the_format_stops_the_run() -> None:
 
 
 @pytest.mark.asyncio
+async def test_one_poison_conversation_is_set_aside_and_does_not_stop_the_run() -> None:
+    late = TransportFailed("deadline", "late", possibly_paid=True)
+
+    class Slow(ScriptedTransport):
+        async def post(
+            self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float
+        ) -> RawReply:
+            bench.clock.time += 600.0
+            return await super().post(url, headers, body, deadline_s=deadline_s)
+
+    bench = Bench(OK)
+    bench.endpoint.transport = Slow([OK, *[late] * 9])
+    await bench.ask()
+    with pytest.raises(CallFailed):
+        await bench.ask(key=KEY._replace(item="poison"))
+    assert not bench.drain.is_requested
+    assert bench.store.failures == [(CallKind.POSSIBLY_PAID, b"late")] * 8
+    with pytest.raises(Draining):
+        await bench.ask(key=KEY._replace(item="another"))
+    assert isinstance(bench.drain.cause, Stopped), "two in a row speak against the endpoint"
+
+
+@pytest.mark.asyncio
 async def test_refused_connections_wait_and_then_stop_the_run() -> None:
     refused = TransportFailed("connect", "refused", possibly_paid=False)
     bench = Bench(refused)

@@ -59,7 +59,7 @@ def test_endpoint_that_refuses_or_fails_is_left_and_taken_again_when_it_recovers
     for _ in range(10):
         a.begin(0.0)
         a.in_flight -= 1
-        a.failed(REFUSED, 0.0, sent_at=0.0)
+        a.failed(REFUSED, 0.0, sent_at=0.0, item="i")
     assert pool.choose(placement, 1.0) is b
     assert pool.choose(Placement(), 1.0) is b
     # Half-open after at most 18 s: one probe may go there, not two.
