@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from engine.errors import UsageError
+from engine.rehearsal.faults_script import FAULTS, read_script
 from engine.rehearsal.server import run_forever
 from engine.rehearsal.settings import Delay, Fixed, LogNormal, PerToken, RehearsalSettings
 
@@ -23,6 +24,8 @@ from engine.rehearsal.settings import Delay, Fixed, LogNormal, PerToken, Rehears
 @click.option("--sigma", type=float, metavar="X", help="Log-normal latency: --latency is its median.")
 @click.option("--per-token", type=float, metavar="S", help="Seconds per reply token, after --latency.")
 @click.option("--request-log", type=click.Path(path_type=Path), help="Append each request to this file.")
+@click.option("--faults", type=click.Path(path_type=Path), metavar="SCRIPT", help="Let requests meet faults.")
+@click.option("--list-faults", is_flag=True, help="Name the faults that a script may use.")
 @click.option("--exit-with-stdin", is_flag=True, help="End when standard input does.")
 def rehearse(
     host: str,
@@ -34,9 +37,15 @@ def rehearse(
     sigma: float | None,
     per_token: float | None,
     request_log: Path | None,
+    faults: Path | None,
+    list_faults: bool,
     exit_with_stdin: bool,
 ) -> None:
     """Serve the rehearsal LLM in OpenAI's format on loopback; prints its base URL first."""
+    if list_faults:
+        for fault in FAULTS.values():
+            click.echo(f"{fault.name:<24}{fault.what}")
+        return
     if sigma is not None and per_token is not None:
         raise UsageError("--sigma and --per-token: give one of them.")
     delay: Delay = Fixed(latency)
@@ -47,7 +56,8 @@ def rehearse(
     settings = RehearsalSettings(
         seed=seed, run_seed=run_seed, defect_rate=defect_rate, delay=delay, request_log=request_log
     )
+    script = None if faults is None else read_script(faults)
     try:
-        run_forever(settings, host, port, exit_with_stdin=exit_with_stdin)
+        run_forever(settings, host, port, script=script, exit_with_stdin=exit_with_stdin)
     except OSError as error:
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}.") from error

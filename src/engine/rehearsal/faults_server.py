@@ -95,6 +95,11 @@ class FaultServer:
     _listen: _Listen | None = None
     _return: asyncio.Task[None] | None = None
 
+    @property
+    def base_url(self) -> str:
+        """What an engine is told."""
+        return self.url.removesuffix("/chat/completions")
+
     async def wait_until(self, reached: Callable[[FaultServer], bool]) -> None:
         """Wait until `reached(self)`; woken on each connection, request and close."""
         async with asyncio.timeout(10):

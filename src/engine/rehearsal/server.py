@@ -16,6 +16,8 @@ from contextlib import asynccontextmanager, suppress
 
 from engine.errors import UsageError
 from engine.rehearsal.connection import Connection
+from engine.rehearsal.faults_endpoint import serve_script
+from engine.rehearsal.faults_script import Script
 from engine.rehearsal.service import Replier, Service, Stats
 from engine.rehearsal.settings import RehearsalSettings
 
@@ -66,12 +68,7 @@ async def serve(
 
     Port 0 picks a free one. Raises `UsageError` for a host that is not loopback unless `allow_remote`.
     """
-    if host == "localhost":
-        host = "127.0.0.1"  # with both families and port 0 there would be two ports
-    if not allow_remote and not _is_loopback(host):
-        raise UsageError(
-            f"{host} is not a loopback address; the rehearsal endpoint has no protection of its own."
-        )
+    host = _checked_host(host, allow_remote=allow_remote)
     service = Service(settings or RehearsalSettings(), replier)
     connections: set[Connection] = set()
     try:
@@ -97,12 +94,14 @@ def run_forever(
     port: int = 0,
     *,
     allow_remote: bool = False,
+    script: Script | None = None,
     exit_with_stdin: bool = False,
     announce: Callable[[str], None] | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM, then return 0. `announce` receives the base URL once it listens.
 
-    By default the URL is printed as the first line on stdout. With `exit_with_stdin` the end of stdin stops
+    By default the URL is printed as the first line on stdout. With a `script` the requests that it names
+    meet faults; such a server is for loopback alone. With `exit_with_stdin` the end of stdin stops
     the server too, so that it does not outlive a parent that was killed.
     """
 
@@ -111,7 +110,12 @@ def run_forever(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        async with serve(settings, host, port, allow_remote=allow_remote) as server:
+        listening = (
+            serve(settings, host, port, allow_remote=allow_remote)
+            if script is None
+            else serve_script(script, settings, _checked_host(host, allow_remote=False), port)
+        )
+        async with listening as server:
             (announce or _print_line)(server.base_url)
             if exit_with_stdin:
                 threading.Thread(target=_wait_for_stdin_end, args=(loop, stop), daemon=True).start()
@@ -134,6 +138,17 @@ def _wait_for_stdin_end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) ->
             pass
     with suppress(RuntimeError):  # the loop has closed in the meantime
         loop.call_soon_threadsafe(stop.set)
+
+
+def _checked_host(host: str, *, allow_remote: bool) -> str:
+    """Raises `UsageError` for a host that is not loopback, unless allowed."""
+    if host == "localhost":
+        host = "127.0.0.1"  # with both families and port 0 there would be two ports
+    if not allow_remote and not _is_loopback(host):
+        raise UsageError(
+            f"{host} is not a loopback address; the rehearsal endpoint has no protection of its own."
+        )
+    return host
 
 
 def _is_loopback(host: str) -> bool:
