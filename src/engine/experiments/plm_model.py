@@ -74,6 +74,12 @@ class PromptedModel:
         self.family, self.prompt, self.device = family, prompt, device
         self.labels = tuple(labels)
         self.words = [self._ids(" " + prompt.word(label)) for label in labels]
+        if len({tuple(word) for word in self.words}) < len(self.words):
+            shown = ", ".join(map(prompt.word, labels))
+            raise BadInput(
+                f"{source}: the tokenizer does not tell the label words apart ({shown})."
+                " Choose others in the prompt file."
+            )
         if family is Family.SEQ2SEQ:
             self.words = [[*word, self.tokenizer.eos_token_id] for word in self.words]
         self._pad = next(

@@ -251,6 +251,11 @@ def test_weights_and_prompt_are_part_of_the_key(folders: dict[str, Path], tmp_pa
     assert first["prompt"] != other["prompt"]
 
 
+def test_label_words_that_the_tokenizer_does_not_know_are_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="does not tell the label words apart"):
+        prompted(folders["bert"], Family.MASKED, ("Zebra", "Giraffe"))
+
+
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the model cannot be loaded"):
         identify(str(tmp_path))
