@@ -121,7 +121,7 @@ def request_url(settings: EndpointSettings) -> str:
 
 def url_for_model(url: str, model: str) -> str:
     """Where calls to `model` are posted."""
-    return url.replace("{model}", quote(model, safe="/:@")) if "{model}" in url else url
+    return url.replace("{model}", quote(model, safe=":@")) if "{model}" in url else url
 
 
 def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:

@@ -19,6 +19,8 @@ from engine.rehearsal.service import Service
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEAD_BYTES = 64 * 1024
 MAX_QUEUED = 16
+# Where the other formats carry their key.
+_KEY_HEADERS = frozenset({b"x-api-key", b"x-goog-api-key", b"api-key"})
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -111,8 +113,11 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"authorization":
+        name = name.lower()
+        if name == b"authorization":
             self._authorization = value
+        elif name in _KEY_HEADERS:
+            self._authorization = b"Bearer " + value
 
     def on_headers_complete(self) -> None:
         self._in_body = True
@@ -160,7 +165,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _serve_chat(self, request: _Request) -> None:
-        reply = self._service.begin_chat(request.body, request.authorization)
+        reply = self._service.begin_chat(request.body, request.authorization, request.path)
         if reply.delay_s > 0:
             self._busy = True
             self._timer = self._loop.call_later(reply.delay_s, self._finish_later, reply, request.keep_alive)

@@ -68,6 +68,11 @@ def error_reply(
     return Reply(status, orjson.dumps({"error": error}), headers)
 
 
+def error_message(reply: Reply) -> str:
+    """The message of an error with OpenAI's error object."""
+    return str(orjson.loads(reply.body)["error"]["message"])
+
+
 def bad_request_reply(error: BadRequest) -> Reply:
     """The 400 for a request that cannot be answered."""
     return error_reply(400, error.message, param=error.param, code=error.code)

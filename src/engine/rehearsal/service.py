@@ -9,15 +9,17 @@ import hmac
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 
 from engine.rehearsal.asked import BadRequest, parse_body, read_asked
+from engine.rehearsal.dialects import Dialect, dialect_of
 from engine.rehearsal.replies import (
     Reply,
     bad_request_reply,
     completion_body,
+    error_message,
     error_reply,
     models_body,
 )
@@ -27,6 +29,7 @@ from engine.rehearsal.settings import RehearsalSettings, delay_seconds
 # A script for tests: the parsed body and the raw one; None leaves the reply to the responder.
 Replier = Callable[[dict[str, object], bytes], Reply | None]
 RETRY_AFTER_S = 1
+CHAT_PATH = "/v1/chat/completions"
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Service:
     def route(self, method: str, path: str) -> Reply | None:
         """The reply to anything but a chat request, for which it is None."""
         path = path.partition("?")[0]
-        if path == "/v1/chat/completions":
+        if path == CHAT_PATH or dialect_of(path) is not None:
             return (
                 None if method == "POST" else error_reply(405, "Use POST here.", headers=(("allow", "POST"),))
             )
@@ -90,8 +93,15 @@ class Service:
         key = self.settings.api_key
         return key is None or hmac.compare_digest(authorization, b"Bearer " + key.encode())
 
-    def begin_chat(self, raw: bytes, authorization: bytes) -> Reply:
+    def begin_chat(self, raw: bytes, authorization: bytes, path: str = CHAT_PATH) -> Reply:
         """The reply to a chat request, which counts as in flight until `end_chat`."""
+        dialect = None if path == CHAT_PATH else dialect_of(path.partition("?")[0])
+        reply = self._begin_chat(raw, authorization, dialect)
+        if dialect is None or dialect.error is None or reply.status == 200:
+            return reply
+        return replace(reply, body=dialect.error(reply.status, error_message(reply)))
+
+    def _begin_chat(self, raw: bytes, authorization: bytes, dialect: Dialect | None) -> Reply:
         stats = self.stats
         stats.requests += 1
         stats.in_flight += 1
@@ -114,7 +124,7 @@ class Service:
                 )
             if self._replier is not None and (scripted := self._replier(body, raw)) is not None:
                 return scripted
-            return self._answer(body)
+            return self._answer(body, dialect)
         except BadRequest as error:
             return bad_request_reply(error)
 
@@ -122,12 +132,14 @@ class Service:
         """The reply was sent or its client has gone."""
         self.stats.in_flight -= 1
 
-    def _answer(self, body: dict[str, object]) -> Reply:
-        asked = read_asked(body)
+    def _answer(self, body: dict[str, object], dialect: Dialect | None) -> Reply:
+        asked = read_asked(body if dialect is None else _translated(body, dialect))
         settings = self.settings
         said = answer(asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed)
         return Reply(
-            body=completion_body(asked, said, settings.seed),
+            body=completion_body(asked, said, settings.seed)
+            if dialect is None or dialect.reply is None
+            else dialect.reply(asked, said, settings.seed, body),
             headers=(("x-request-id", f"req_{said.digest:016x}"),),
             delay_s=delay_seconds(settings.delay, said.digest, said.completion_tokens),
         )
@@ -136,3 +148,8 @@ class Service:
         """One write per line, so that a line is whole in the file even if the process is killed next."""
         if self._log_fd is not None:
             os.write(self._log_fd, orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _translated(body: dict[str, object], dialect: Dialect) -> dict[str, object]:
+    asked = dialect.read(body)
+    return {**asked, "model": dialect.model} if dialect.model else asked

@@ -5,7 +5,7 @@ Reasons (the words kept in records):
     throttled      429, 529, and 503 with a hint   wait; no attempt is used up
     server_error   408 409 425 500 502 503 504     transient: tried again, attempts are counted
     quota          402, and 429/400/403 that speak of money, credit or quota   the endpoint stops, resumably
-    key_refused    401 403                         the endpoint stops; a 403 of a moderation filter does not
+    key_refused    401 403, and a 400 of Google's  the endpoint stops; a 403 of a moderation filter does not
     not_found      404 405, and any 3xx            the endpoint stops: wrong base URL or model
     context_full   400/413 that speak of the context length   the conversation ends
     bad_request    any other 4xx, any 3xx, and a 429 for a request that is larger than the limit itself:
@@ -60,6 +60,8 @@ _UNKNOWN_FIELD = re.compile(
     r"|extra (?:inputs|fields)|additional propert",
     re.IGNORECASE,
 )
+# Google answers a wrong key with 400.
+_BAD_KEY = re.compile(r"API_KEY_INVALID|API key (?:not valid|expired)")
 _NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
 
 
@@ -90,7 +92,7 @@ def _reason(status: int, message: str, head: str, hint: float | None) -> str:
         return "throttled"
     if status in _TRANSIENT or status >= 500:
         return "server_error"
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and _BAD_KEY.search(head)):
         return "key_refused"
     if status in (404, 405) or 300 <= status < 400:
         return "not_found"
