@@ -171,6 +171,21 @@ def test_an_imported_run_is_listed_shown_and_not_resumed(runs: Path, tmp_path: P
     assert "can be written as reference" in capsys.readouterr().err
 
 
+def test_an_import_that_cannot_go_on_is_shown_as_stopped(runs: Path, tmp_path: Path, capsys: Capture) -> None:
+    Path("cut.jsonl.gz").write_bytes(gzip.compress(lines_of(CHAT) * 400, mtime=0)[:-20])
+    assert engine("import", "cut.jsonl.gz", "--name", "c") == 65
+    assert "the gzip file is damaged or cut off" in capsys.readouterr().err
+    assert engine("status", "c") == 0
+    assert "go on with     the `engine import` command that began it" in capsys.readouterr().out
+    assert engine("runs", "prune", "--keep", "0", "--yes") == 0
+    assert (runs / "c").exists()
+    Path("bad.json").write_bytes(b"[{}, {")
+    assert engine("import", "bad.json", "--format", "openai", "--name", "b") == 65
+    capsys.readouterr()
+    assert engine("show", "b", "x") == 65
+    assert "there is no conversation 'x' in this run" in capsys.readouterr().err
+
+
 def test_a_complete_import_may_be_pruned(runs: Path, tmp_path: Path, capsys: Capture) -> None:
     Path("data.jsonl").write_bytes(lines_of(HUMAN))
     assert engine("import", "data.jsonl", "--name", "h") == 0

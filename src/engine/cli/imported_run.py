@@ -80,8 +80,8 @@ def say_conversation(
     """`engine show`: the record as it came with --json, else its texts."""
     row = find_import(reader, conversation_id)
     if row is None:
-        example = next(stream_imports(reader)).item
-        raise BadInput(f"there is no conversation {conversation_id!r} in this run; ids look like {example}.")
+        example = next((f"ids look like {row.item}" for row in stream_imports(reader)), "it holds none")
+        raise BadInput(f"there is no conversation {conversation_id!r} in this run; {example}.")
     if as_json or row.problem:
         click.echo(row.record.decode("utf-8", "replace"))
         return 0

@@ -19,7 +19,7 @@ from engine.clock import Clock
 from engine.dataset.formats import format_of_settings
 from engine.dataset.record_format import NotARecord, Place, RecordFormat, decode
 from engine.dataset.source_files import digest_of, stream_raw
-from engine.errors import UsageError
+from engine.errors import BadInput, UsageError
 from engine.journal.imports import (
     ImportedFile,
     ImportFacts,
@@ -143,14 +143,20 @@ async def _import_file(
 def _batches(records: Iterator[tuple[Place, bytes]]) -> Iterator[list[tuple[Place, bytes]]]:
     batch: list[tuple[Place, bytes]] = []
     size = 0
-    for place, raw in records:
-        batch.append((place, raw))
-        size += len(raw)
-        if len(batch) >= _BATCH or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
+    broken: BadInput | None = None
+    try:
+        for place, raw in records:
+            batch.append((place, raw))
+            size += len(raw)
+            if len(batch) >= _BATCH or size >= _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    except BadInput as error:
+        broken = error  # what could be read before it is kept
     if batch:
         yield batch
+    if broken is not None:
+        raise broken
 
 
 def _row(

@@ -95,9 +95,7 @@ def read_recllmsim(record: Mapping[str, object], place: Place) -> Conversation:
 
 
 REFERENCE = RecordFormat("reference", lambda r: is_recllmsim(r) and "id" in r, read_recllmsim)
-RECLLMSIM = RecordFormat(
-    "recllmsim", lambda r: is_recllmsim(r) and "id" not in r, read_recllmsim, is_foldered=True
-)
+RECLLMSIM = RecordFormat("recllmsim", lambda r: is_recllmsim(r) and "id" not in r, read_recllmsim)
 
 
 def profile_fields(text: str) -> dict[str, str]:

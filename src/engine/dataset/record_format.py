@@ -32,15 +32,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """One format. `fits` looks at a parsed record; `read` makes the conversation or raises NotARecord.
-
-    `is_foldered`: one file per record, in folders; else JSON Lines or one JSON array.
-    """
+    """One format. `fits` looks at a parsed record; `read` makes the conversation or raises NotARecord."""
 
     name: str
     fits: Callable[[Mapping[str, object]], bool]
     read: Callable[[Mapping[str, object], Place], Conversation]
-    is_foldered: bool = False
 
 
 def decode(form: RecordFormat, raw: bytes, place: Place) -> Conversation:

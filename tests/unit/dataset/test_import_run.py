@@ -126,6 +126,15 @@ async def test_a_run_that_the_engine_held_is_not_imported_into(tmp_path: Path) -
 
 
 @pytest.mark.asyncio
+async def test_what_stands_before_a_broken_end_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "chats.json").write_bytes(b"[" + chat("a", "x") + b',\n{"id": "b", "messages": [')
+    for _ in range(2):
+        with pytest.raises(BadInput, match=r"chats\.json, line 2: is no JSON"):
+            await import_into(tmp_path / "run", tmp_path / "chats.json")
+        assert ids(tmp_path / "run") == ["a"]
+
+
+@pytest.mark.asyncio
 async def test_a_json_array_comes_back_as_one(tmp_path: Path) -> None:
     first, second = chat("a", "x"), b'{"id": "b",\n "messages": []}'
     (tmp_path / "chats.json").write_bytes(b"[" + first + b",   " + second + b"]")
