@@ -6,6 +6,7 @@ it (vLLM, llama.cpp, Ollama). Arbitrary bytes raise ReplyUnusable and nothing el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,14 @@ from engine.wire.status import failure_for_status
 
 PATH = "/chat/completions"
 PARAMETERS_DIGEST_BYTES = 8
+
+# What models wrap their reasoning in: most use <think>, Magistral [THINK], others what a prompt asked for.
+_CLOSINGS = {f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning")}
+_CLOSINGS["[THINK]"] = "[/THINK]"
+_OPENING = re.compile(rf"\s*({'|'.join(map(re.escape, _CLOSINGS))})")
+# Harmony's channels, as gpt-oss writes them behind a server that does not parse them; `final` is the answer.
+_CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(\w{1,20})[^<]{0,100}<\|message\|>")
+_CHANNEL_END = re.compile(r"<\|(?:end|return|call)\|>\s*\Z")
 
 
 class RequestForm:
@@ -119,21 +128,34 @@ def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float)
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
-    """(text, reasoning) where a model puts its reasoning inline, before its answer, in <think> tags.
+    """(text, reasoning) where a model puts its reasoning inline, before its answer.
 
-    Only blocks that open the reply count: later ones are the model's own text. The opening tag may be
-    missing, where the model's chat template has put it at the end of the prompt.
+    Only blocks that open the reply count: later ones are the model's own text. The opening <think> may be
+    missing, where the model's chat template has put it at the end of the prompt. A block that is never
+    closed takes the whole reply: the length limit came first.
     """
-    rest, blocks, closed = text, [], "</think>"
-    while closed and rest.lstrip().startswith("<think>"):
-        block, closed, rest = rest.lstrip().removeprefix("<think>").partition("</think>")
-        blocks.append(block)
+    blocks, answer = [], 0
+    while tag := _OPENING.match(text, answer):
+        closing = _CLOSINGS[tag[1]]
+        end = text.find(closing, tag.end())
+        end, answer = (end, end + len(closing)) if end >= 0 else (len(text), len(text))
+        blocks.append(text[tag.end() : end])
     if blocks:
-        return rest.lstrip("\n"), "\n".join(blocks)
+        return text[answer:].lstrip("\n"), "\n".join(blocks)
+    if _CHANNEL.match(text):
+        return _split_channels(text)
     before, closed, rest = text.partition("</think>")
     if closed and "<think>" not in before:
         return rest.lstrip("\n"), before
     return text, ""
+
+
+def _split_channels(text: str) -> tuple[str, str]:
+    _, *parts = _CHANNEL.split(text)
+    said: tuple[list[str], list[str]] = ([], [])
+    for channel, part in zip(parts[::2], parts[1::2], strict=True):
+        said[channel != "final"].append(_CHANNEL_END.sub("", part))
+    return "\n".join(said[0]), "\n".join(said[1])
 
 
 def _usage(usage: object) -> Usage:

@@ -302,8 +302,43 @@ def test_half_a_character_is_the_models_fault_and_not_tried_again(text: bytes) -
         ("<think>a</think><think>b</think>\nanswer", ("answer", "a\nb")),
         ("<think>a</think> answer <think>own</think>", (" answer <think>own</think>", "a")),
         ("<think>cut off", ("", "cut off")),
-        ("<think></think>" * 5000 + "x", ("x", "\n" * 4999)),
+        ("<think></think>" * 200_000 + "x", ("x", "\n" * 199_999)),
+        ("<thinking>a</thinking>\n\nanswer", ("answer", "a")),
+        ("\n<reasoning>a\nb</reasoning>answer", ("answer", "a\nb")),
+        ("<thought>a</thought>answer", ("answer", "a")),
+        ("[THINK]a[/THINK]answer", ("answer", "a")),
+        ("<think>a</think><thinking>b</thinking>answer", ("answer", "a\nb")),
+        ("<thinking>a </think> b</thinking>answer", ("answer", "a </think> b")),
+        ("<thinking>cut off", ("", "cut off")),
+        ("Write <thinking>a</thinking> here", ("Write <thinking>a</thinking> here", "")),
+        ("<thinker>a</thinker>", ("<thinker>a</thinker>", "")),
+        ("[Thinking] it over, I say yes.", ("[Thinking] it over, I say yes.", "")),
     ],
 )
 def test_blocks_before_the_answer_are_reasoning(text: str, expected: tuple[str, str]) -> None:
+    assert split_reasoning(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "<|channel|>analysis<|message|>Say hello.<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>Hello!<|return|>",
+            ("Hello!", "Say hello."),
+        ),
+        (
+            "<|start|>assistant<|channel|>analysis<|message|>a<|end|><|start|>assistant"
+            "<|channel|>commentary to=x<|message|>b<|call|><|start|>assistant<|channel|>final<|message|>Yes",
+            ("Yes", "a\nb"),
+        ),
+        ("<|channel|>final<|message|>Hello!", ("Hello!", "")),
+        ("<|channel|>analysis<|message|>cut off", ("", "cut off")),
+        (
+            "The token <|channel|>final<|message|> is odd.",
+            ("The token <|channel|>final<|message|> is odd.", ""),
+        ),
+    ],
+)
+def test_channels_are_taken_apart(text: str, expected: tuple[str, str]) -> None:
     assert split_reasoning(text) == expected
