@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engine.dataset.rules import Fault, Reading, Rule, Utterance, each, is_introduced, without_code
-from engine.dataset.rules_phrases import AI_LIMITS, HELPS_ON, REFUSAL, USER_VOICE, first
+from engine.dataset.rules import Fault, Reading, Rule, Utterance, each
+from engine.dialogue.phrases import AI_LIMITS, HELPS_ON, REFUSAL, USER_VOICE, first
+from engine.dialogue.speech import is_introduced, without_code
 
 MAX_REFUSAL_CHARS = 600
 """A longer reply that opens with a refusal goes on to help."""

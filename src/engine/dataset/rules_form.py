@@ -11,10 +11,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
-from engine.dataset.rules import CJK, Fault, Reading, Rule, Utterance, each
-
-MIN_REPEAT_UNITS = 8
-"""Shorter repeats ("Yes, please.") are how people talk."""
+from engine.dataset.rules import Fault, Reading, Rule, Utterance, each
+from engine.dialogue.speech import CJK, MIN_REPEAT_UNITS
 
 NEAR_REPEAT = 0.8
 """Jaccard index of the two turns' words, as in the reference's own count of near repeats."""

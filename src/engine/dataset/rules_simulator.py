@@ -7,10 +7,9 @@ turn spoken in another voice drops the conversation; talk that merely shows the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
-from engine.dataset.rules import Fault, Reading, Rule, Utterance, each, units_of
-from engine.dataset.rules_phrases import (
+from engine.dataset.rules import Fault, Reading, Rule, Utterance, each
+from engine.dialogue.phrases import (
     AI_SELF,
     ASSISTANT_VOICE,
     NAMES_THE_MODEL,
@@ -19,12 +18,10 @@ from engine.dataset.rules_phrases import (
     first,
     phrases,
 )
+from engine.dialogue.speech import MIN_USER_TURNS, says_stretch
 
 COURTESY_TURNS = 2
 """Closing user turns without content from which an exchange of thanks counts as a loop."""
-
-PARROT_UNITS = 12
-"""Length of the run of the end prompt's words that no user utters by chance."""
 
 # A closing turn thanks and says where things go from here; a request or a choice is content.
 _CLOSING = phrases(
@@ -81,30 +78,18 @@ def _imitated_system_note(reading: Reading) -> Iterator[Fault]:
 
 
 def _parroted_end_prompt(reading: Reading) -> Iterator[Fault]:
-    runs = _runs(reading.end_prompt)
-
     def look(utterance: Utterance) -> str | None:
         if "parrot" in utterance.turn.flags:
             return "marked by the dialogue"
-        if runs:
-            said = f" {' '.join(utterance.units())} "
-            if any(run in said for run in runs):
-                return "says a stretch of the end prompt"
+        if says_stretch(utterance.text, reading.end_prompt):
+            return "says a stretch of the end prompt"
         return None
 
     return each(reading.users, look)
 
 
-@lru_cache(maxsize=8)
-def _runs(end_prompt: str) -> tuple[str, ...]:
-    """Every run of `PARROT_UNITS` words of the prompt; none where the prompt itself is shorter."""
-    units = units_of(end_prompt)
-    last = len(units) - PARROT_UNITS
-    return tuple(f" {' '.join(units[i : i + PARROT_UNITS])} " for i in range(last + 1))
-
-
 def _too_short(reading: Reading) -> Iterator[Fault]:
-    if len(reading.users) < 2:
+    if len(reading.users) < MIN_USER_TURNS:
         yield None, f"{len(reading.users)} user turns"
 
 

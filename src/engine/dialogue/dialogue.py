@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from engine.dialogue.ending import end_check
 from engine.dialogue.gates import TurnContext, fired
+from engine.dialogue.speech import fold
 from engine.schema.conversation import DebriefAnswer, EndReason, Role, Turn
 from engine.schema.gate import Firing, GateName
 from engine.schema.scenario import Prompts
@@ -186,7 +187,7 @@ class Dialogue:
     ) -> tuple[str, ...]:
         """The gates that fire; `_attempt` is then the one to be made, or 0 where this reply stays."""
         context = TurnContext(
-            text,
+            fold(text),
             finish_reason,
             self._round + 1,
             is_goodbye,

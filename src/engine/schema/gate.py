@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 GATES_VERSION = "1"
-GateName = Literal["parrot", "repeat", "cut_off", "early_goodbye"]
+GateName = Literal["role", "system_note", "parrot", "repeat", "language", "cut_off", "early_goodbye"]
 GATE_NAMES: tuple[GateName, ...] = get_args(GateName)
 
 

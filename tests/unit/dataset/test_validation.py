@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.dataset import rules_phrases, rules_simulator
+from engine.dataset import rules_simulator
 from engine.dataset.rules import Finding
 from engine.dataset.rules_form import is_broken_off
-from engine.dataset.rules_phrases import Phrase
 from engine.dataset.validation import RULES, drop_reasons, keep, validate
+from engine.dialogue import phrases
+from engine.dialogue.phrases import Phrase
 from engine.schema.conversation import EndReason, Role, Turn
 
 END_PROMPT = (
@@ -283,7 +284,7 @@ def test_any_text_is_judged_without_an_error_and_the_same_way_twice(
 
 def hostile_texts() -> list[str]:
     """A megabyte each: every phrase's anchor over and over, and runs that tempt a pattern to back up."""
-    known = [v for m in (rules_phrases, rules_simulator) for v in vars(m).values() if isinstance(v, tuple)]
+    known = [v for m in (phrases, rules_simulator) for v in vars(m).values() if isinstance(v, tuple)]
     anchors = [p.anchor for group in known for p in group if isinstance(p, Phrase)]
     each = " ".join(anchors)
     seeds = [each, "我", " ", ".", "[ ", "[ system ", "have a w", "i'm sorry, i can't ", "if i have any "]
