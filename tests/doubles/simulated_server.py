@@ -90,6 +90,42 @@ class SlidingWindow(Server):
         return True
 
 
+class FixedWindow(Server):
+    """At most `per_min` accepted calls in each minute; a minute begins at `phase_s`."""
+
+    def __init__(self, per_min: int, *, phase_s: float = 0.0, has_hint: bool = False) -> None:
+        super().__init__()
+        self.per_min, self._phase_s, self._has_hint = per_min, phase_s, has_hint
+        self._minute, self._count = -1, 0
+
+    def accepts(self, now: float) -> bool:
+        minute = int((now + 60 - self._phase_s) // 60)
+        if minute != self._minute:
+            self._minute, self._count = minute, 0
+        is_over = self._count >= self.per_min
+        next_at = minute * 60 + self._phase_s
+        self.hint_s = float(math.ceil(next_at - now)) if self._has_hint and is_over else None
+        self._count += not is_over
+        return not is_over
+
+
+class Flaky(Server):
+    """Refuses a `share` of the calls at random, whatever the load; the others go to `inner`."""
+
+    def __init__(self, share: float, inner: Server | None = None, seed: int = 7) -> None:
+        super().__init__()
+        self.share, self._inner = share, inner or Server()
+        self._random = Random(seed)
+
+    def accepts(self, now: float) -> bool:
+        self._inner.in_service = self.in_service
+        return self._random.random() >= self.share and self._inner.accepts(now)
+
+    def serve(self, now: float, work_s: float) -> float:
+        self._inner.in_service = self.in_service
+        return self._inner.serve(now, work_s)
+
+
 class Queue(Server):
     """Works on `width` calls at full speed; the others wait their turn. Refuses nothing."""
 
@@ -151,7 +187,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Loop:
-    """`callers` that ask again as soon as they are answered, through `governor`, at `server`."""
+    """`callers` that ask again as soon as they are answered, through `governor`, at `server`.
+
+    `is_governed` false: nothing but the number of callers limits what is sent.
+    """
 
     server: Server
     callers: int
@@ -159,6 +198,7 @@ class Loop:
     seed: int = 0
     # Output tokens per second of work; None: 100 tokens, whatever the work.
     tokens_per_s: float | None = None
+    is_governed: bool = True
     governor: Governor = field(init=False)
     now: float = 0.0
     in_flight: int = 0
@@ -209,8 +249,8 @@ class Loop:
 
     def _pump(self) -> None:
         governor = self.governor
-        while self._waiting and self.in_flight < governor.in_flight_limit:
-            wait_s = governor.wait_s(self.now)
+        while self._waiting and (not self.is_governed or self.in_flight < governor.in_flight_limit):
+            wait_s = governor.wait_s(self.now) if self.is_governed else 0.0
             if wait_s > 0:
                 at = self.now + max(wait_s, 0.001)
                 if at < self._pump_at:

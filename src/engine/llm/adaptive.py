@@ -26,9 +26,10 @@ from __future__ import annotations
 import math
 
 from engine.llm.pace import MARGIN, Pace
+from engine.llm.refusals import LOAD, Refusals, Trial
 from engine.llm.throughput import Sample
 
-START = 8
+START = 6
 WORTH_DOUBLING = 1.15
 WORTH_DOUBLING_EXPONENT = math.log2(WORTH_DOUBLING)
 # While the limit doubles, a queue's latency lags behind it, which flatters the last level by up to 4/3.
@@ -54,6 +55,19 @@ START_BIAS = 1.25
 QUIET_S = 10.0
 # The first calls of a run were few: a window that opens again lets only so many through at first.
 FIRST_CALLS_S = 2.5
+# Refusals that do not come together slow a known rate down so often before a trial.
+SCATTERED_CUTS = 4
+# A call that has not been refused so long after it was sent is served; at least, and by what refusals take.
+PATIENCE_S = 0.1
+LONGEST_HOLD_S = 5.0
+# Between two moments at which all was used up, so that what was accepted meanwhile says what is allowed.
+EMPTIED_S = 5.0
+# Calls a second, below which a step of one call in flight is too coarse to hold a rate.
+SLOW = 15.0
+# With so much of the limit in service when calls are accepted again, it is no rate that was used up.
+STILL_SERVED = 0.3
+# The largest share that is taken for chance while the limit still doubles.
+MOST_AT_START = 0.06
 # Refusals in a row with the same number in service: then that number is the limit, not a rate.
 ALIKE = 4
 
@@ -67,10 +81,13 @@ class Governor:
     """
 
     __slots__ = (
-        "_alike", "_base", "_before", "_credit", "_cut_at", "_dry_at", "_has_refused", "_held_until",
-        "_holds", "_is_probing", "_is_starting", "_is_up", "_last_served", "_levels", "_limit", "_low_at",
-        "_lows", "_most", "_pace", "_period_accepted", "_period_at", "_period_limit", "_period_window",
-        "_rest_s", "_rested_at", "_sample", "_skip", "_step", "_unloaded_per_token_s", "_unloaded_s",
+        "_after_trial", "_alike", "_base", "_before", "_credit", "_cut_at", "_dry_at",
+        "_dry_window", "_emptied", "_first_refused_at", "_has_refused", "_held_until", "_holds",
+        "_in_service", "_is_probing", "_is_starting", "_is_up", "_last_served", "_levels", "_limit",
+        "_low_at", "_lows", "_most", "_pace", "_patience_s", "_period_accepted", "_period_at",
+        "_period_limit", "_period_rate", "_period_window", "_probed_at", "_refusals", "_rest_s",
+        "_rested_at", "_sample", "_skip", "_start_was_cut", "_step", "_story", "_trial",
+        "_unloaded_per_token_s", "_unloaded_s",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
@@ -108,6 +125,21 @@ class Governor:
         self._dry_at = math.inf
         self._held_until = -math.inf
         self._holds = 0
+        # In a drought: when its one call was sent, and after which time it would have been refused.
+        self._probed_at = math.inf
+        self._patience_s = PATIENCE_S
+        self._dry_window = 0
+        # When all was last used up, and how many had been accepted until then.
+        self._emptied = (math.inf, 0)
+        self._story = (0.0, 0)
+        self._in_service = 0
+        self._refusals = Refusals()
+        self._trial: Trial | None = None
+        # The limit and the rate to go on with where a trial finds chance.
+        self._after_trial = (self._limit, math.inf)
+        self._period_rate = math.inf
+        self._start_was_cut = False
+        self._first_refused_at = 0
 
     @property
     def most(self) -> int:
@@ -136,11 +168,20 @@ class Governor:
 
     def wait_s(self, now: float) -> float:
         """Seconds until the next call may be sent; 0 = now."""
+        if self._probed_at < math.inf:
+            wait_s = self._probed_at + self._patience_s - now
+            if wait_s > 0:
+                return wait_s
+            # It has not been refused, so it is served.
+            self._end_drought(now)
         return max(0.0, self._held_until - now, self._pace.wait_s(now))
 
     def on_send(self, now: float) -> None:
         """A call is sent."""
         self._pace.sent(now)
+        self._refusals.sent(now)
+        if self._dry_at < math.inf:
+            self._probed_at = now
 
     # Replies
 
@@ -151,10 +192,14 @@ class Governor:
 
         `is_saturated`: callers wait, or nearly all of the limit is used, so that success says something.
         """
+        self._in_service = in_service
         if now - latency_s > self._cut_at:
             self._holds = 0
-            if self._dry_at < math.inf:
+            if self._probed_at < math.inf:
                 self._end_drought(now)
+        if self._trial is not None:
+            self._judge(self._trial, now)
+            return
         if self._pace.is_known:
             self._pace.replied(now, is_saturated=is_saturated)
         if not is_saturated or in_service + 1 < 0.8 * self._limit:
@@ -275,6 +320,16 @@ class Governor:
     ) -> None:
         """A call that was sent at `sent_at` was refused; `in_service` others are in the air."""
         self._pace.refused(now)
+        self._refusals.refused(sent_at)
+        self._in_service = in_service
+        self._patience_s = max(0.9 * self._patience_s, 3 * (now - sent_at), PATIENCE_S)
+        if self._dry_at < math.inf:
+            if sent_at >= self._probed_at:
+                self._cut_at = now
+                self._hold(now, retry_after_s)
+            return
+        if self._is_chance(now, sent_at, in_service):
+            return
         self._has_refused = True
         is_low = in_service < self._base
         if sent_at <= self._cut_at and in_service and (not is_low or self._lows):
@@ -290,25 +345,130 @@ class Governor:
         self._step = FIRST_STEP
         if self._is_starting and in_service:
             self._rested_at = now
+            self._start_was_cut = True
             self._cut(in_service)
-        elif in_service == 0:
+        elif self._is_wall(in_service):
             self._hold(now, retry_after_s)
+        elif self._is_slow_rate(now, in_service):
+            since, accepted = self._story
+            rate = (self._pace.total - accepted) / (now - since)
+            self._pace.set(now, rate * MARGIN, ceiling=rate)
+            self._set_limit(max(self._limit, self._after_trial[0]))
+            self._refusals.forget()
         elif self._pace.is_used(now) and in_service + 1 < 0.9 * self._limit:
             self._slow_down(now, in_service)
         elif not is_low:
             self._rest(now)
             if self._is_probing:
-                self._credit -= max(1, self._limit - in_service)
+                self._credit -= max(self._refusals.cost, self._limit - in_service)
             self._cut(in_service)
         else:
             self._rested_at, self._rest_s = now, REST_S
             self._refused_low(now, in_service)
+
+    def _is_chance(self, now: float, sent_at: float, in_service: int) -> bool:
+        """Whether a refusal is to change nothing: chance explains it, or may, until a trial has ended."""
+        refusals, trial = self._refusals, self._trial
+        if trial is not None:
+            if refusals.last <= trial.first:
+                return True
+            trial.refuse()
+            if not refusals.is_dense:
+                self._judge(trial, now)
+                return True
+            self._trial = None  # a limit after all
+            return False
+        if refusals.is_explained():
+            return True
+        is_step = self._is_probing and self._is_up
+        if (is_step and in_service >= self._base) or (sent_at <= self._cut_at and not refusals.is_dense):
+            refusals.drop_last()  # the step is to blame, or it was under way
+            return False
+        if refusals.is_first:
+            self._after_trial = self._limit, self._pace.rate
+            self._first_refused_at = in_service
+            self._story = now, self._pace.total
+        if refusals.is_dense or self._pace.in_window == 0:
+            return False
+        if self._is_starting:
+            # It doubles: a limit would show at once, and what stays alike meanwhile is chance.
+            if refusals.are_enough and in_service > 1.3 * self._first_refused_at:
+                refusals.settle_background(min(refusals.share, MOST_AT_START))
+            return True
+        if self._pace.is_known and self._lows < SCATTERED_CUTS:
+            return False
+        if refusals.are_enough:
+            self._trial = Trial(refusals.share, refusals.sent_total)
+            self._is_probing = False
+            since, accepted = self._story
+            self._story = now - since, self._pace.total - accepted
+            limit, rate = self._after_trial
+            if math.isinf(rate) and self._pace.is_known:
+                rate = self._pace.rate  # it has been found since
+            self._after_trial = max(limit, self._limit), max(rate, self._pace.rate)
+            load = LOAD * (1 - refusals.share)
+            if self._pace.is_known:
+                self._pace.rate = min(self._pace.rate * load, max(1, self._pace.recent(10)) / 10 * LOAD)
+            else:
+                self._set_limit(int(min(self._limit, in_service + 1) * load))
+            return True
+        return in_service < self._base or in_service == 0
+
+    def _judge(self, trial: Trial, now: float) -> None:
+        refusals = self._refusals
+        is_chance = trial.verdict(refusals.sent_total)
+        if is_chance is None:
+            return
+        self._trial = None
+        limit, rate = self._after_trial
+        if is_chance:
+            refusals.settle_background(trial.found_share(refusals.sent_total))
+            if self._pace.is_known:
+                self._pace.set(now, self._pace.rate, ceiling=rate)
+            self._has_refused = False
+            self._set_limit(limit)
+            self._is_starting, self._start_was_cut = self._start_was_cut, False
+            self._before, self._levels = None, []
+        elif self._pace.is_known:
+            self._pace.set(now, self._pace.rate, ceiling=min(rate, self._pace.rate / LOAD))
+        else:
+            seconds, accepted = self._story
+            if seconds >= 1 and 10 <= accepted <= SLOW * seconds:
+                self._pace.set(now, accepted / seconds * MARGIN, ceiling=accepted / seconds)
+                self._set_limit(limit)
+            else:
+                self._set_limit(round(limit * (1 - trial.share) * MARGIN))
+        refusals.forget()
+        self._lows = 0
+        self._base = self._limit
+
+    def _is_wall(self, in_service: int) -> bool:
+        """Whether nothing at all is accepted any more, rather than a little less."""
+        if in_service == 0:
+            return self._refusals.is_dense or self._pace.in_window == 0
+        if self._pace.is_known:
+            return self._refusals.is_run(4) and in_service + 1 < 0.9 * self._limit
+        return self._refusals.is_run(8) and in_service + 1 < 0.9 * self._period_limit
+
+    def _is_slow_rate(self, now: float, in_service: int) -> bool:
+        """Whether refusals go on at a rate that a few calls in flight are too coarse to hold."""
+        since, accepted = self._story
+        accepted = self._pace.total - accepted
+        return (
+            not self._pace.is_known
+            and self._refusals.are_enough
+            and not self._is_starting
+            and in_service <= self._first_refused_at / 2
+            and now - since >= 1
+            and 10 <= accepted <= SLOW * (now - since)
+        )
 
     def _open_period(self, now: float) -> None:
         if now - self._cut_at <= QUIET_S or self._dry_at < math.inf:
             return
         self._period_at = now
         self._period_limit = self._limit
+        self._period_rate = self._pace.rate
         self._period_accepted = self._pace.total
         self._period_window = self._pace.in_window
         self._lows = 0
@@ -349,8 +509,16 @@ class Governor:
 
     def _hold(self, now: float, retry_after_s: float | None) -> None:
         """Send nothing for a while, then one call."""
-        self._dry_at = min(self._dry_at, now)
-        hold_s = min(0.25 * 2.0 ** min(self._holds, 10), 5.0)
+        if self._dry_at == math.inf:
+            self._dry_at = now
+            since, accepted = self._emptied
+            self._emptied = now, self._pace.total
+            # Empty then and now, so what was accepted between is what came in.
+            if self._pace.is_known and not self._pace.is_windowed and now - since >= EMPTIED_S:
+                self._pace.bound((self._pace.total - accepted) / (now - since))
+        self._probed_at = math.inf
+        self._dry_window = self._pace.in_window
+        hold_s = min(0.25 * 2.0 ** min(self._holds, 10), LONGEST_HOLD_S)
         self._holds += 1
         # The likeliest end of the first drought, if it is a window's.
         until_window_s = self._pace.window_ends_at() - now
@@ -359,21 +527,32 @@ class Governor:
         if retry_after_s is not None:
             hold_s = max(hold_s, min(retry_after_s, 120.0))
         self._held_until = max(self._held_until, now + hold_s)
-        self._cut(1)
 
     def _end_drought(self, now: float) -> None:
         """A call is served again: now the rate is known."""
         lasted_s = now - self._dry_at
-        self._dry_at = math.inf
+        self._dry_at = self._probed_at = math.inf
+        self._held_until = -math.inf
         self._lows = self._alike = 0
+        self._refusals.forget()
+        pace = self._pace
+        if lasted_s < QUIET_S and not pace.is_known and self._in_service >= STILL_SERVED * self._period_limit:
+            self._set_limit(self._in_service + 1)  # a limit in flight that fell
+            return
         self._set_limit(max(self._limit, self._period_limit))
         if lasted_s >= QUIET_S:
-            # What had been accepted filled a window: of a minute, most likely.
-            rate = self._period_window / 60
-            self._pace.set(now, rate * MARGIN, ceiling=rate)
-        elif not self._pace.is_known:
-            accepted = max(1, self._pace.total - self._period_accepted)
-            self._pace.set(now, accepted / max(now - self._period_at, 0.5))
+            # A window of a minute, most likely. It opened after the last refusal: so what was accepted in the
+            # minute before now was in it, and all of it if that was the first minute.
+            is_first = 0 <= now - pace.window_ends_at() <= FIRST_CALLS_S + LONGEST_HOLD_S
+            window = self._dry_window if is_first else max(pace.in_window, self._dry_window / 2)
+            pace.set(now, window / 60 * MARGIN, ceiling=window / 60)
+            pace.is_windowed = True
+        elif pace.is_known:
+            pace.set(now, pace.rate * MARGIN)
+        else:
+            accepted = max(1, pace.total - self._period_accepted)
+            # A bucket of a minute's size was full at first, and a window held no more than this.
+            pace.set(now, max(accepted / max(now - self._period_at, 0.5), pace.since_full(now)))
 
     def on_failure(self, now: float) -> None:
         """A call failed in another way (timeout, 5xx). That is the breaker's business and no news here."""

@@ -19,7 +19,8 @@ CUTS = (0.03, 0.04, 0.08, 0.16, 0.32)
 FIRST_STEP = 0.005
 LARGEST_STEP = 0.15
 # Before a rate has ever been refused, and it was only a first guess.
-GUESS_STEP = 0.1
+GUESS_STEP = 0.5
+GUESS_INTERVAL_S = 2.0
 INTERVAL_S = 5.0
 PLAIN_STEPS = 6
 # What a late timer leaves unused is kept: so much, or one call.
@@ -32,11 +33,13 @@ class Pace:
 
     __slots__ = (
         "_accepted", "_at", "_began_at", "_ceiling", "_next_at", "_refused_at", "_replies", "_second",
-        "_step", "_steps", "_window", "rate", "total",
+        "_step", "_steps", "_window", "is_windowed", "rate", "total",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.rate = math.inf
+        # Whether refusals come at the end of a minute, so that a step has to be waited for so long.
+        self.is_windowed = False
         # Calls sent less calls refused: ever, in the last minute, and in each of its seconds.
         self.total = 0
         self._window = 0
@@ -92,6 +95,10 @@ class Pace:
         """Calls accepted in the last minute."""
         return self._window
 
+    def since_full(self, now: float) -> float:
+        """The rate that refills a bucket of a minute's size that was full at first and is empty now."""
+        return self.total / (WINDOW_S + now - self._began_at)
+
     def window_ends_at(self) -> float:
         """When the first minute since the first call is over."""
         return self._began_at + WINDOW_S
@@ -109,8 +116,18 @@ class Pace:
         self._at, self._replies = now, 0
         self._next_at = max(self._next_at, now + 1 / self.rate)
 
+    def bound(self, rate: float) -> None:
+        """It has turned out that no more than `rate` is allowed."""
+        self.rate = max(min(self.rate, rate), self.rate / 2, SLOWEST)
+        self._ceiling = min(self._ceiling, rate)
+
     def cut(self, now: float, *, nth: int, since: float) -> None:
         """Slow down at the `nth` refusal (1, 2, ...) of those that began at `since`."""
+        if self._ceiling == 0:
+            # The last step was one too many.
+            served = self.rate / (1 + GUESS_STEP)
+            self.set(now, served * MARGIN, ceiling=self.rate)
+            return
         if nth == 1:
             has_minute = now >= self.window_ends_at()
             self._ceiling = min(self.rate, self._window / WINDOW_S) if has_minute else self.rate
@@ -131,8 +148,10 @@ class Pace:
         is_recovering = self.rate * 1.03 < self._ceiling
         is_guess = self._ceiling == 0
         # Each step may end in a few refusals, so it takes calls as well as time.
-        fewest = 10 if is_recovering else 20 if is_guess else 60
-        if not is_saturated or now - self._at < INTERVAL_S or self._replies < fewest:
+        fewest = 3 if is_guess else 5 if is_recovering else 60
+        is_settled = self.is_windowed and not is_recovering and not is_guess
+        interval_s = WINDOW_S if is_settled else GUESS_INTERVAL_S if is_guess else INTERVAL_S
+        if not is_saturated or now - self._at < interval_s or self._replies < fewest:
             return
         is_used = self._replies >= 0.9 * self.rate * (now - self._at)
         self._at, self._replies = now, 0
@@ -144,6 +163,10 @@ class Pace:
             self.rate *= 1 + GUESS_STEP
         else:
             self._steps += 1
+            if is_settled:
+                self.rate *= 1 + self._step
+                self._step = min(2 * self._step, LARGEST_STEP)
+                return
             if self._steps > PLAIN_STEPS and now - self._refused_at > WINDOW_S:
                 self._step = min(2 * self._step, LARGEST_STEP)
             self.rate *= 1 + self._step

@@ -48,7 +48,7 @@ def test_no_rate_means_no_wait() -> None:
 
 
 def test_refusals_that_follow_each_other_cut_deeper() -> None:
-    pace = at_rate(100.0)
+    pace = at_rate(100.0, ceiling=100.0)
     shares = []
     for nth in range(1, len(CUTS) + 1):
         before = pace.rate
@@ -58,7 +58,7 @@ def test_refusals_that_follow_each_other_cut_deeper() -> None:
 
 
 def test_after_many_refusals_what_is_accepted_counts() -> None:
-    pace = at_rate(100.0)
+    pace = at_rate(100.0, ceiling=100.0)
     for tenth in range(50):
         pace.sent(tenth / 10)
     pace.sent(5.0)
