@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,14 +11,13 @@ from typing import Literal
 import anyio
 import click
 import orjson
-from anyio import to_thread
-from anyio.abc import TaskGroup
 
 from engine.cli.display import Display, print_report
 from engine.cli.exit_codes import exit_code, find_engine_error
 from engine.cli.plan_display import describe_tasks, print_plan
 from engine.cli.readiness import check_ready, check_same_run, new_tasks
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, split_command, with_options
+from engine.cli.serving import loop_options, serving_endpoints
 from engine.cli.shared_options import (
     disk_option,
     json_option,
@@ -31,16 +28,12 @@ from engine.cli.shared_options import (
 )
 from engine.clock import SystemClock
 from engine.config.identity import identity_fields
-from engine.config.settings import EndpointSettings, GateSettings, LimitSettings, RunConfig
+from engine.config.settings import GateSettings, RunConfig
 from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked, UsageError
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
-from engine.local.server import serve_local
-from engine.local.weights import ensure_weights
 from engine.logs import SECRETS, EventLog
-from engine.rehearsal.server import serve
-from engine.rehearsal.settings import Fixed, RehearsalSettings
 from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.overview import last_failure
 from engine.runner.prepare import prepare
@@ -263,7 +256,7 @@ def _carry_out(
     progress = RunProgress()
     result = anyio.run(
         _work, folder, inputs, config_dir, progress, retry_failed, guards_disk, as_json,
-        backend_options={"use_uvloop": _has_uvloop()},
+        backend_options=loop_options(),
     )  # fmt: skip
     reader = Reader(folder.journal)
     try:
@@ -323,7 +316,7 @@ async def _work(
     is_quiet: bool,
 ) -> RunResult:
     with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, _endpoints(inputs.config, group) as endpoints:
+        async with anyio.create_task_group() as group, serving_endpoints(inputs.config, group) as endpoints:
             group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
             result = await work_on_run(
                 folder,
@@ -338,33 +331,3 @@ async def _work(
             )
             group.cancel_scope.cancel()
     return result
-
-
-@asynccontextmanager
-async def _endpoints(config: RunConfig, group: TaskGroup) -> AsyncIterator[Mapping[str, EndpointSettings]]:
-    """The configured endpoints, or one of the engine's own under every name that a stage uses."""
-    names = {name for settings in config.stages.values() for name in settings.endpoint_names}
-    if config.endpoints:
-        yield config.endpoints
-    elif config.local is not None:
-        local = config.local
-        model = local.model if local.model is not None else await to_thread.run_sync(ensure_weights)
-        async with serve_local(
-            model, slots=local.slots, context_tokens=local.context_tokens, exact=local.exact
-        ) as server:
-            group.start_soon(server.watch)
-            # Requests beyond the slots would only wait in the server's queue, against their deadline.
-            limits = LimitSettings(max_in_flight=local.slots)
-            settings = EndpointSettings(base_url=server.base_url, limits=limits)
-            yield dict.fromkeys(names, settings)
-            group.cancel_scope.cancel()
-    else:
-        delay = Fixed(config.rehearsal.latency_s)
-        async with serve(
-            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay, run_seed=config.seed)
-        ) as embedded:
-            yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
-
-
-def _has_uvloop() -> bool:
-    return importlib.util.find_spec("uvloop") is not None

@@ -1,0 +1,52 @@
+"""The endpoints that a command's calls go to, and the event loop that it runs on.
+
+The configured ones, or else one of the engine's own, served for as long as the command works.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
+from engine.local.server import serve_local
+from engine.local.weights import ensure_weights
+from engine.rehearsal.server import serve
+from engine.rehearsal.settings import Fixed, RehearsalSettings
+
+
+@asynccontextmanager
+async def serving_endpoints(
+    config: RunConfig, group: TaskGroup
+) -> AsyncIterator[Mapping[str, EndpointSettings]]:
+    """The configured endpoints, or one of the engine's own under every name that a stage uses."""
+    names = {name for settings in config.stages.values() for name in settings.endpoint_names}
+    if config.endpoints:
+        yield config.endpoints
+    elif config.local is not None:
+        local = config.local
+        model = local.model if local.model is not None else await to_thread.run_sync(ensure_weights)
+        async with serve_local(
+            model, slots=local.slots, context_tokens=local.context_tokens, exact=local.exact
+        ) as server:
+            group.start_soon(server.watch)
+            # Requests beyond the slots would only wait in the server's queue, against their deadline.
+            limits = LimitSettings(max_in_flight=local.slots)
+            settings = EndpointSettings(base_url=server.base_url, limits=limits)
+            yield dict.fromkeys(names, settings)
+            group.cancel_scope.cancel()
+    else:
+        delay = Fixed(config.rehearsal.latency_s)
+        async with serve(
+            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay, run_seed=config.seed)
+        ) as embedded:
+            yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
+
+
+def loop_options() -> dict[str, object]:
+    """What `anyio.run` is given: uvloop where it is installed."""
+    return {"use_uvloop": importlib.util.find_spec("uvloop") is not None}
