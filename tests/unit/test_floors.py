@@ -29,7 +29,9 @@ GROUND = {"errors", "clock", "version"}
 # Servers that stand apart: they see the ground only, and the command line alone sees them.
 APART = {"rehearsal", "local"}
 APART_SEES = {name for name, floor in FLOORS.items() if floor <= 2}
-OPTIONAL_EXTRAS = {"xllamacpp", "ray", "numpy", "scipy", "sklearn", "matplotlib", "torch", "transformers"}
+OPTIONAL_EXTRAS = {
+    "xllamacpp", "ray", "numpy", "scipy", "sklearn", "matplotlib", "wordcloud", "torch", "transformers",
+}  # fmt: skip
 
 
 class Import(NamedTuple):
