@@ -26,9 +26,8 @@ def identity_fields(config: RunConfig) -> dict[str, str]:
     for stage in ("simulator", "assistant"):
         settings = config.stages.get(stage)
         if isinstance(settings, ModelSettings):
-            for name, value in settings.model_dump(
-                mode="json", exclude={"endpoint", "max_tokens_field"}
-            ).items():
+            # Conversations are neither cut nor asked for as JSON.
+            for name, value in _parameters(settings, {"structured", "context_tokens"}).items():
                 fields[f"{stage}.{name}"] = value
     for name, value in config.conversation.model_dump(mode="json").items():
         fields[f"conversation.{name}"] = value
@@ -38,7 +37,21 @@ def identity_fields(config: RunConfig) -> dict[str, str]:
         fields["gates.version"] = GATES_VERSION
     if config.is_rehearsal:
         fields["rehearsal.defect_rate"] = config.rehearsal.defect_rate
+    return canonical(fields)
+
+
+def model_fields(settings: ModelSettings) -> dict[str, object]:
+    """What decides the replies of a stage's model, field by field; for stages beside the conversation."""
+    return {f"model.{name}": value for name, value in _parameters(settings, set()).items()}
+
+
+def canonical(fields: Mapping[str, object]) -> dict[str, str]:
+    """Fields as they are kept and compared: JSON with its keys sorted."""
     return {name: orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() for name, value in fields.items()}
+
+
+def _parameters(settings: ModelSettings, unused: set[str]) -> dict[str, object]:
+    return settings.model_dump(mode="json", exclude={"endpoint", "max_tokens_field", *unused})
 
 
 def identity_digest(fields: Mapping[str, str]) -> str:

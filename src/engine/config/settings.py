@@ -24,7 +24,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from engine.config.suggestion import name_endpoint
-
 from engine.schema.gate import GateName
 
 Language = Literal["en", "zh"]
@@ -186,7 +185,9 @@ class EndpointSettings(Settings):
 class ModelSettings(Settings):
     """Which model a stage asks, and how. `extra` is added to each request body as it is.
 
-    `endpoint` is a name, or several of endpoints that serve the same model.
+    `endpoint` is a name, or several of endpoints that serve the same model. For stages that ask about
+    conversations: `structured` says what the endpoint's requests can ask for beside the prompt's words,
+    `context_tokens` how many tokens a request and its reply may have; longer conversations are cut.
     """
 
     endpoint: str | Annotated[tuple[str, ...], Field(min_length=1)] = "default"
@@ -198,6 +199,8 @@ class ModelSettings(Settings):
     stop: tuple[str, ...] = ()
     send_seed: bool = True
     extra: dict[str, object] = {}
+    structured: Literal["none", "json_object", "json_schema"] = "none"
+    context_tokens: Annotated[int, Field(ge=512)] | None = None
 
     @property
     def endpoint_names(self) -> tuple[str, ...]:

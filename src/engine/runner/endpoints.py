@@ -19,6 +19,7 @@ from engine.schema.call import CallKind
 from engine.schema.conversation import STAGE, Role
 from engine.wire.formats import FORMATS, OPENAI, Encoder, Format
 from engine.wire.openai import RequestForm
+from engine.wire.reply_schema import ReplySchema, schema_parameters, with_parameters
 
 _WINDOW_S = 60.0
 # Concurrency and limits bound what is in the air and may be raised meanwhile; a transport opens as many
@@ -38,63 +39,85 @@ async def open_models(
 
     Raises ConfigError where a model, an endpoint or a key is missing.
     """
-    models = {}
-    for side, stage in _SIDES.items():
-        settings = config.stages.get(stage)
-        if settings is None:
-            raise ConfigError(
-                f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
-                f"--{stage} MODEL."
-            )
-        pool = []
-        for name in settings.endpoint_names:
-            if name not in endpoints:
-                known = ", ".join(endpoints)
-                raise ConfigError(f"stage {stage} names endpoint {name!r}; there are: {known}.")
-            if name not in opened:
-                opened[name] = await _open_endpoint(stack, name, endpoints[name], config, clock)
-            pool.append(opened[name])
-        models[side] = Model(request_form(settings), EndpointPool(pool), _routes(settings, pool))
-    return models
+    return {
+        side: await open_model(stack, stage, config.stages.get(stage), config, endpoints, clock, opened)
+        for side, stage in _SIDES.items()
+    }
 
 
-def _routes(settings: ModelSettings, pool: list[Endpoint]) -> dict[str, Route]:
+async def open_model(
+    stack: AsyncExitStack,
+    stage: StageName,
+    settings: ModelSettings | None,
+    config: RunConfig,
+    endpoints: Mapping[str, EndpointSettings],
+    clock: Clock,
+    opened: dict[str, Endpoint],
+    schema: ReplySchema | None = None,
+) -> Model:
+    """One stage's model; endpoints that `opened` has are shared, so that limits hold for all stages alike.
+
+    Replies follow `schema` where the settings say that the endpoint can do so. Raises as `open_models`.
+    """
+    if settings is None:
+        raise ConfigError(
+            f"the configuration names no model for the {stage}: set stages.{stage}.model, or give "
+            f"--{stage} MODEL."
+        )
+    pool = []
+    for name in settings.endpoint_names:
+        if name not in endpoints:
+            known = ", ".join(endpoints)
+            raise ConfigError(f"stage {stage} names endpoint {name!r}; there are: {known}.")
+        if name not in opened:
+            opened[name] = await _open_endpoint(stack, name, endpoints[name], config, clock)
+        pool.append(opened[name])
+    return Model(request_form(settings, schema), EndpointPool(pool), _routes(settings, pool, schema))
+
+
+def _routes(
+    settings: ModelSettings, pool: list[Endpoint], schema: ReplySchema | None = None
+) -> dict[str, Route]:
     """How those of `pool` are asked that speak another format, or whose address names the model."""
     routes = {}
     for endpoint in pool:
         url = url_for_model(endpoint.url, settings.model)
         if endpoint.format is not OPENAI or url != endpoint.url:
-            routes[endpoint.name] = Route(encoder(settings, endpoint.format), url)
+            routes[endpoint.name] = Route(encoder(settings, endpoint.format, schema), url)
     return routes
 
 
-def encoder(settings: ModelSettings, format: Format) -> Encoder:
+def encoder(settings: ModelSettings, format: Format, schema: ReplySchema | None = None) -> Encoder:
     """How this stage's requests look in `format`."""
     if format is OPENAI:
-        return request_form(settings)
+        return request_form(settings, schema)
     return format.form(
         settings.model,
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         stop=settings.stop,
-        extra=settings.extra,
+        extra=_extra(settings, format, schema),
         send_seed=settings.send_seed,
     )
 
 
-def request_form(settings: ModelSettings) -> RequestForm:
-    """How this stage's requests look."""
+def request_form(settings: ModelSettings, schema: ReplySchema | None = None) -> RequestForm:
+    """How this stage's requests look; replies follow `schema` where the settings say so."""
     return RequestForm(
         settings.model,
         temperature=settings.temperature,
         top_p=settings.top_p,
         max_tokens=settings.max_tokens,
         stop=settings.stop,
-        extra=settings.extra,
+        extra=_extra(settings, OPENAI, schema),
         send_seed=settings.send_seed,
         max_tokens_field=settings.max_tokens_field,
     )
+
+
+def _extra(settings: ModelSettings, format: Format, schema: ReplySchema | None) -> dict[str, object]:
+    return with_parameters(settings.extra, schema_parameters(settings.structured, schema, format.name))
 
 
 async def _open_endpoint(
@@ -150,9 +173,9 @@ def refill_windows(reader: Reader, endpoints: Mapping[str, Endpoint], clock: Clo
             endpoint.admission.prefill(sends[name])
 
 
-def has_answered(reader: Reader, endpoint: str, side: Role) -> bool:
+def has_answered(reader: Reader, endpoint: str, side: str) -> bool:
     """Whether the journal holds a reply of this endpoint to this side; reads all where there is none."""
     return any(
-        call.kind == CallKind.REPLY and call.endpoint == endpoint and f"{side.value}-" in call.step
+        call.kind == CallKind.REPLY and call.endpoint == endpoint and f"{side}-" in call.step
         for call in reader.call_facts_from(STAGE, 1)
     )

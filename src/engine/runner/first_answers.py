@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from engine.errors import CallFailed, ConfigError, ServerFailed
 from engine.llm.drain import Drain
 from engine.llm.endpoint import Endpoint
-from engine.llm.exchange import Exchange
 from engine.llm.pool import EndpointPool
 from engine.schema.conversation import Role
 
@@ -32,20 +32,23 @@ _ABOUT_A_TEXT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBack:
-    """A failed conversation whose outcome is not written yet, and the note of its failure."""
+HeldT = TypeVar("HeldT")
 
-    exchange: Exchange
+
+@dataclass(frozen=True, slots=True)
+class HeldBack(Generic[HeldT]):
+    """A failed conversation, or item of a stage, whose outcome is not written yet; and its failure's note."""
+
+    held: HeldT
     note: str
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Watch(Generic[HeldT]):
     """What one side of the run has met at one endpoint."""
 
     words: str = ""
-    held: list[HeldBack] = field(default_factory=list)
+    held: list[HeldBack[HeldT]] = field(default_factory=list)
     is_settled: bool = False
 
     @property
@@ -54,16 +57,19 @@ class _Watch:
         return len(self.held) >= FEW
 
 
-class FirstAnswers:
-    """What each endpoint answered first; `has_answered(endpoint, side)` says it of earlier sessions too."""
+class FirstAnswers(Generic[HeldT]):
+    """What each endpoint answered first; `has_answered(endpoint, side)` says it of earlier sessions too.
 
-    def __init__(self, drain: Drain, has_answered: Callable[[str, Role], bool]) -> None:
+    A side is a `Role` of the conversations, or the name of another stage's model.
+    """
+
+    def __init__(self, drain: Drain, has_answered: Callable[[str, str], bool]) -> None:
         self._drain = drain
         self._has_answered = has_answered
-        self._watches: dict[tuple[str, Role], _Watch] = {}
-        self._released: list[HeldBack] = []
+        self._watches: dict[tuple[str, str], _Watch[HeldT]] = {}
+        self._released: list[HeldBack[HeldT]] = []
 
-    def answered(self, endpoint: Endpoint, side: Role) -> None:
+    def answered(self, endpoint: Endpoint, side: str) -> None:
         """A reply came: what was held back is the conversations' own."""
         watch = self._watch(endpoint, side)
         if not watch.is_settled and not watch.is_refused:
@@ -71,8 +77,8 @@ class FirstAnswers:
 
     def holds_back(
         self,
-        exchange: Exchange,
-        side: Role,
+        held: HeldT,
+        side: str,
         endpoint: Endpoint,
         pool: EndpointPool,
         failure: CallFailed,
@@ -87,7 +93,7 @@ class FirstAnswers:
                 self._settle(watch)
             return False
         watch.words = words or ""
-        watch.held.append(HeldBack(exchange, note))
+        watch.held.append(HeldBack(held, note))
         if len(watch.held) != FEW:  # fewer, or those that were in the air at the stop
             return True
         if self._has_answered(endpoint.name, side):
@@ -98,7 +104,7 @@ class FirstAnswers:
                 self._drain.request(endpoint.refusal)
         return True
 
-    def take_released(self) -> list[HeldBack]:
+    def take_released(self) -> list[HeldBack[HeldT]]:
         """Those whose outcomes are to be written, each once."""
         released, self._released = self._released, []
         return released
@@ -108,14 +114,14 @@ class FirstAnswers:
         for watch in self._watches.values():
             self._settle(watch)
 
-    def _watch(self, endpoint: Endpoint, side: Role) -> _Watch:
+    def _watch(self, endpoint: Endpoint, side: str) -> _Watch[HeldT]:
         key = endpoint.name, side
         watch = self._watches.get(key)
         if watch is None:
             watch = self._watches[key] = _Watch()
         return watch
 
-    def _settle(self, watch: _Watch) -> None:
+    def _settle(self, watch: _Watch[HeldT]) -> None:
         watch.is_settled = True
         self._released += watch.held
         watch.held = []
@@ -132,11 +138,17 @@ def _words(failure: CallFailed) -> str | None:
     return f"{failure.reason} {_VARYING.sub('', str(failure))}"
 
 
-def _refusal(endpoint: Endpoint, failure: CallFailed, side: Role) -> ConfigError:
-    stage = "simulator" if side is Role.USER else "assistant"
+_STAGES: dict[str, str] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
+
+
+def _refusal(endpoint: Endpoint, failure: CallFailed, side: str) -> ConfigError:
+    stage = _STAGES.get(side, side)
+    what, again = "conversation", "repeat `engine run`, or correct the run's run.yaml and `engine resume`"
+    if side not in _STAGES:
+        what, again = "item", "repeat the command"
     return ConfigError(
-        f"endpoint {endpoint.name} ({endpoint.url}) refused the calls of {FEW} conversations alike, and "
-        f"never gave the {stage} a reply: {failure}. No conversation will fare better before stages.{stage} "
-        "or the server is changed. Nothing is lost, and these conversations are taken up again: correct the "
-        "configuration and repeat `engine run`, or correct the run's run.yaml and `engine resume`."
+        f"endpoint {endpoint.name} ({endpoint.url}) refused the calls of {FEW} {what}s alike, and "
+        f"never gave the {stage} a reply: {failure}. No {what} will fare better before stages.{stage} "
+        f"or the server is changed. Nothing is lost, and these {what}s are taken up again: correct the "
+        f"configuration and {again}."
     )

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import anyio
 
 from engine.llm.drain import Drain, Draining
-from engine.schema.job import Job
+
+JobT = TypeVar("JobT")
 
 
 class Concurrency:
@@ -49,8 +51,8 @@ class Concurrency:
 
 
 async def run_jobs(
-    jobs: AsyncIterator[Job],
-    work: Callable[[Job], Awaitable[None]],
+    jobs: AsyncIterator[JobT],
+    work: Callable[[JobT], Awaitable[None]],
     *,
     concurrency: Concurrency,
     drain: Drain,
@@ -62,7 +64,7 @@ async def run_jobs(
     that have not after `drain_s` seconds are cancelled.
     """
 
-    async def hold(job: Job) -> None:
+    async def hold(job: JobT) -> None:
         try:
             with suppress(Draining):
                 await work(job)

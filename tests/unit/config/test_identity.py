@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config.identity import compare, identity_digest, identity_fields, refuse
+from engine.config.identity import compare, identity_digest, identity_fields, model_fields, refuse
 from engine.config.settings import (
     ConversationSettings,
     EndpointSettings,
@@ -42,6 +42,8 @@ MODEL_CHANGES: dict[str, Any] = {
     "model": "n", "temperature": None, "top_p": 0.5, "max_tokens": 7, "stop": ["x"], "send_seed": False,
     "extra": {"top_k": 1},
 }  # fmt: skip
+# Identity of the stages that ask about conversations, and of no conversation.
+STAGE_CHANGES: dict[str, Any] = {"structured": "json_object", "context_tokens": 4096}
 CONVERSATION_CHANGES: dict[str, Any] = {
     "setup": "paper", "opener": "assistant", "max_rounds": 3, "end_check": "paper", "assistant_prompt": False,
     "debrief": [{"side": "user", "question": "q"}],
@@ -74,6 +76,14 @@ def test_each_way_of_holding_a_conversation_is_identity(name: str, value: object
 
 def test_the_spelling_of_a_field_is_not_identity() -> None:
     assert changed(stages=stages("simulator", max_tokens_field="max_completion_tokens")) == []
+
+
+@pytest.mark.parametrize(("name", "value"), (MODEL_CHANGES | STAGE_CHANGES).items())
+def test_parameters_of_other_stages_are_theirs(name: str, value: object) -> None:
+    then, now = (model_fields(ModelSettings.model_validate(MODEL | more)) for more in ({}, {name: value}))
+    assert [key for key in then if then[key] != now[key]] == [f"model.{name}"]
+    if name in STAGE_CHANGES:
+        assert changed(stages=stages("simulator", **{name: value})) == []
 
 
 def test_seed_and_language_are_identity() -> None:
@@ -117,7 +127,7 @@ def test_a_rehearsals_defects_are_its_content_but_its_latency_is_not() -> None:
 
 def test_every_setting_is_classified_here() -> None:
     """A new setting fails this test until someone decides whether it is identity."""
-    assert set(ModelSettings.model_fields) == {*MODEL_CHANGES, "endpoint", "max_tokens_field"}
+    assert set(ModelSettings.model_fields) == {*MODEL_CHANGES, *STAGE_CHANGES, "endpoint", "max_tokens_field"}
     assert set(ConversationSettings.model_fields) == set(CONVERSATION_CHANGES)
     assert set(EndpointSettings.model_fields) == set(ENDPOINT_CHANGES)
     assert set(GateSettings.model_fields) == {"use", "regenerate"}
