@@ -124,7 +124,7 @@ def test_rules_agree_with_the_hand_labels(english: dict[str, tuple[Finding, ...]
     assert all(len(row.both) >= 0.95 * len(row.found) for row in table.values())
     for name in ("imitated_system_note", "ai_disclaimer", "role_flip", "repeated_turn", "(dropped)"):
         assert len(table[name].both) >= 0.85 * len(table[name].labelled), name
-    assert len(table["courtesy_loop"].both) >= 0.65 * len(table["courtesy_loop"].labelled)
+    assert len(table["courtesy_loop"].both) >= 0.7 * len(table["courtesy_loop"].labelled)
 
 
 def test_held_out_counts_are_those_of_the_third_half() -> None:
