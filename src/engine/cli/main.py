@@ -9,6 +9,7 @@ import click
 
 from engine.cli.adjust_command import adjust_command
 from engine.cli.exit_codes import BUG, find_engine_error
+from engine.cli.doctor_command import doctor
 from engine.cli.experiment_command import experiment
 from engine.cli.export_command import export
 from engine.cli.import_command import import_command
@@ -33,7 +34,7 @@ def engine() -> None:
 
 for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse, experiment):
     engine.add_command(command)
-for command in (import_command, stats):
+for command in (import_command, stats, doctor):
     engine.add_command(command)
 
 
