@@ -8,8 +8,9 @@ import traceback
 import click
 
 from engine.cli.adjust_command import adjust_command
-from engine.cli.exit_codes import BUG, find_engine_error
+from engine.cli.agreement_command import agreement_command
 from engine.cli.doctor_command import doctor
+from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
 from engine.cli.export_command import export
 from engine.cli.import_command import import_command
@@ -36,6 +37,7 @@ for command in (init, run, resume, adjust_command, status, runs, show, export, v
     engine.add_command(command)
 for command in (import_command, stats, doctor):
     engine.add_command(command)
+engine.add_command(agreement_command)
 
 
 def main() -> None:
