@@ -1,9 +1,9 @@
-"""`engine agreement`: how far judges and people agree, in one dataset or several of the same conversations."""
+"""`engine agreement`: how far judges and people agree, in one dataset or in several with the same ids."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -68,11 +68,8 @@ def agreement_command(
         click.echo(document.decode())
         return 0
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 130)
     for question in found:
-        for table in _tables(question):
-            console.print(table)
+        _print(console, question)
     return 0
 
 
@@ -103,47 +100,45 @@ def collect(datasets: Sequence[Dataset], kinds: Sequence[str]) -> Judgements:
     return judgements
 
 
-def _tables(question: QuestionAgreement) -> list[Table]:
-    names = list(question.pairs[0].coefficients)
-    overview = _table(question.question, ["", "", "units", *names])
+def _print(console: Console, question: QuestionAgreement) -> None:
+    """Each pair with its coefficients, its confusion matrix and its tasks; then the groups."""
     for pair in question.pairs:
-        overview.add_row(
-            f"{pair.first} / {pair.second}",
-            pair.relation,
-            str(pair.units),
-            *(_shown(pair.coefficients[name]) for name in names),
-        )
-    tables = [overview]
+        units = f"{pair.units} units in {pair.conversations} conversations"
+        click.echo(f"{question.question}: {pair.first} / {pair.second} ({pair.relation}, {units})")
+        console.print(_coefficients(pair.coefficients))
+        if len(question.categories) <= _WIDEST:
+            console.print(_confusion(question, pair))
+        console.print(_by_task(pair))
     for group in question.groups:
-        row = _table(f"{question.question}: {', '.join(group.authors)}", ["", "units", *group.coefficients])
-        units = f"{group.units} ({group.everywhere} by all)"
-        row.add_row(group.group, units, *(_shown(each) for each in group.coefficients.values()))
-        tables.append(row)
-    if len(question.categories) <= _WIDEST:
-        tables += [_confusion(question, pair) for pair in question.pairs]
-    return tables
+        units = f"{group.units} units, {group.everywhere} of them judged by all"
+        click.echo(f"{question.question}: {group.group}: {', '.join(group.authors)} ({units})")
+        console.print(_coefficients(group.coefficients))
+
+
+def _coefficients(coefficients: Mapping[str, Estimate]) -> Table:
+    table = _table(["", "", "95 % interval"])
+    for name, found in coefficients.items():
+        table.add_row(name, _number(found.value), interval_text(found.low, found.high))
+    return table
 
 
 def _confusion(question: QuestionAgreement, pair: PairAgreement) -> Table:
-    """Rows: what the first said; then, task by task, units, share and kappa."""
-    tasks = "; ".join(
-        f"{task or '(no task)'} {found.units}: {_number(found.percent)}, kappa {_number(found.kappa)}"
-        for task, found in pair.by_task.items()
-    )
-    table = _table(
-        f"{question.question}: {pair.first} (rows) against {pair.second}",
-        ["", *map(str, question.categories)],
-    )
-    table.caption, table.caption_justify = tasks, "left"
+    """Rows: what the first said; columns: what the second said."""
+    table = _table([f"{pair.first} says, right: {pair.second} says", *map(str, question.categories)])
     for category, row in zip(question.categories, pair.confusion, strict=True):
         table.add_row(str(category), *(str(count or "") for count in row))
     return table
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
+def _by_task(pair: PairAgreement) -> Table:
+    table = _table(["task", "units", "percent", "Cohen's kappa"])
+    for task, found in pair.by_task.items():
+        table.add_row(task or "(no task)", str(found.units), _number(found.percent), _number(found.kappa))
+    return table
+
+
+def _table(columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left")
     return table
@@ -153,7 +148,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _shown(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return _number(estimate.value)
-    return f"{_number(estimate.value)} [{estimate.low:.3f}, {estimate.high:.3f}]"
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval as tables show it."""
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
