@@ -125,7 +125,7 @@ async def _open_endpoint(
 ) -> Endpoint:
     headers = request_headers(name, settings)
     for header, value in headers.items():
-        if header not in ("content-type", "accept"):
+        if header not in ("content-type", "accept", *FORMATS[settings.format].headers):
             SECRETS.add(value)
     limits = settings.limits
     try:
