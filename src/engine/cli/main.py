@@ -9,6 +9,7 @@ import click
 
 from engine.cli.adjust_command import adjust_command
 from engine.cli.agreement_command import agreement_command
+from engine.cli.bench_command import bench
 from engine.cli.doctor_command import doctor
 from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
@@ -33,11 +34,27 @@ def engine() -> None:
     """
 
 
-for command in (init, run, resume, adjust_command, status, runs, show, export, verify, rehearse, experiment):
+# In the order of use; help sorts them by name.
+COMMANDS: tuple[click.Command, ...] = (
+    init,
+    doctor,
+    bench,
+    run,
+    resume,
+    adjust_command,
+    status,
+    show,
+    verify,
+    runs,
+    export,
+    import_command,
+    stats,
+    agreement_command,
+    experiment,
+    rehearse,
+)
+for command in COMMANDS:
     engine.add_command(command)
-for command in (import_command, stats, doctor):
-    engine.add_command(command)
-engine.add_command(agreement_command)
 
 
 def main() -> None:
