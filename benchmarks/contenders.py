@@ -150,6 +150,7 @@ def engine_command(
     command = [sys.executable, "-m", "benchmarks.clients.engine_run", "--report", str(report), "run"]
     command += ["--base-url", base_url, "--simulator", SIMULATOR, "--assistant", ASSISTANT]
     command += ["--limit", str(limit), "--repeat", str(-(-limit // JOBS_PER_REPEAT)), "--run", run]
-    command += ["--concurrency", str(concurrency), "--transport", transport]
+    # The contenders are compared at a given number in flight, so none is to be found.
+    command += ["--concurrency", str(concurrency), "--transport", transport, "--no-adaptive"]
     command += ["--runs-dir", str(runs_dir), "--json"]
     return command

@@ -31,7 +31,7 @@ async def run_against(
 @pytest.mark.asyncio
 async def test_a_server_that_refuses_is_hardly_ever_asked_too_much(tmp_path: Path) -> None:
     settings = RehearsalSettings(max_in_flight=24, delay=Fixed(0.02))
-    statuses, _, found = await run_against(tmp_path, settings, "--limit", "264", "--adaptive")
+    statuses, _, found = await run_against(tmp_path, settings, "--limit", "264")
     assert all(record["end_reason"] in ("goodbye", "max_rounds") for record in found)
     assert statuses["429"] <= 0.02 * statuses.total(), statuses
 
@@ -39,7 +39,7 @@ async def test_a_server_that_refuses_is_hardly_ever_asked_too_much(tmp_path: Pat
 @pytest.mark.asyncio
 async def test_without_it_the_same_server_refuses_far_more_and_still_nothing_fails(tmp_path: Path) -> None:
     settings = RehearsalSettings(max_in_flight=24, delay=Fixed(0.02))
-    statuses, _, found = await run_against(tmp_path, settings, "--limit", "132")
+    statuses, _, found = await run_against(tmp_path, settings, "--limit", "132", "--no-adaptive")
     assert all(record["end_reason"] in ("goodbye", "max_rounds") for record in found)
     assert statuses["429"] > 0.02 * statuses.total()
 
@@ -47,5 +47,5 @@ async def test_without_it_the_same_server_refuses_far_more_and_still_nothing_fai
 @pytest.mark.asyncio
 async def test_a_server_without_limits_is_used_by_all_callers(tmp_path: Path) -> None:
     settings = RehearsalSettings(delay=Fixed(0.05))
-    _, peak, _ = await run_against(tmp_path, settings, "--limit", "660", "--adaptive")
+    _, peak, _ = await run_against(tmp_path, settings, "--limit", "660")
     assert peak == 128

@@ -101,6 +101,8 @@ class LimitSettings(Settings):
 
     requests_per_min: Annotated[int, Field(gt=0)] | None = None
     tokens_per_min: Annotated[int, Field(gt=0)] | None = None
+    input_tokens_per_min: Annotated[int, Field(gt=0)] | None = None
+    output_tokens_per_min: Annotated[int, Field(gt=0)] | None = None
     max_in_flight: Annotated[int, Field(gt=0)] | None = None
 
 
@@ -307,7 +309,7 @@ class RunConfig(Settings):
     limit: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     concurrency: Annotated[int, Field(gt=0, le=100_000)] = 64
     transport: TransportKind = "asyncio"
-    adaptive: bool = False
+    adaptive: bool = True
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
     conversation: ConversationSettings = ConversationSettings()

@@ -81,6 +81,7 @@ class _Request(NamedTuple):
     cache_key: str
     digest: bytes
     tokens: int
+    output_tokens: int
 
 
 class Answer(NamedTuple):
@@ -180,7 +181,7 @@ class Caller:
             return Answer(decode_recorded(record.reply), record.seq)
         placement = placement or Placement()
         tokens = reserved_tokens(messages, model.form.max_tokens)
-        request = _Request(key, messages, seed, cache_key, digest, tokens)
+        request = _Request(key, messages, seed, cache_key, digest, tokens, model.form.max_tokens)
         tries = Tries()
         avoid: Endpoint | None = None
         while True:
@@ -215,15 +216,16 @@ class Caller:
     async def _try_once(self, request: _Request, route: Route, endpoint: Endpoint, tries: Tries) -> Answer:
         key, digest = request.key, request.digest
         try:
-            permit = endpoint.admission.try_acquire(request.tokens)
+            permit = endpoint.admission.try_acquire(request.tokens, request.output_tokens)
             if permit is None:
                 with self._drain.interruptible():
-                    permit = await endpoint.admission.acquire(request.tokens)
+                    permit = await endpoint.admission.acquire(request.tokens, request.output_tokens)
         except ConfigError as error:
             # A request larger than a whole minute's limit: stop in order, to go on with a larger one.
             self._drain.request(error)
             raise Draining("the run is stopping") from error
         used: int | None = 0
+        used_output: int | None = None
         sent_at, started = self._clock.wall(), self._clock.now()
         try:
             self._drain.check()
@@ -239,12 +241,15 @@ class Caller:
                     route.form.encode(request.messages, seed=request.seed, cache_key=hint),
                     deadline_s=endpoint.call_timeout_s,
                 )
+                if endpoint.follows_headers:
+                    endpoint.note_headers(raw.headers, sent_at)
                 reply = endpoint.format.codec.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
             now = self._clock.now()
             endpoint.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
             used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
+            used_output = reply.usage.completion_tokens
         except CallFailed as failure:
             endpoint.failed(failure, self._clock.now(), sent_at=started, item=key.item)
             if not failure.possibly_paid:
@@ -270,7 +275,7 @@ class Caller:
             if used == 0:
                 permit.refund()
             else:
-                permit.settle(used)
+                permit.settle(used, used_output)
         latency_s = self._clock.now() - started
         seq = await self._store.append_reply(
             key, request_digest=digest, reply=raw.body, endpoint=endpoint.name, tries=tries.made,

@@ -20,11 +20,14 @@ from engine.errors import CallFailed, ConfigError, EngineError, ServerFailed
 from engine.llm.adaptive import Governor
 from engine.llm.breaker import Breaker
 from engine.llm.limits import Admission
+from engine.llm.rate_headers import read_limits
 from engine.llm.transport import Transport
 from engine.logs import FEWEST_LETTERS
 from engine.wire.backoff import is_transient
 from engine.wire.formats import FORMATS, OPENAI, Format
 
+# Headers are read so often, not with each reply: they say the same again, and reading costs 20 us.
+_HEADERS_S = 1.0
 # With fewer calls in the air than this share of the limit, a reply says nothing about the limit.
 _SATURATED = 0.8
 # Set where a client insists on a key and the server wants none; no secrets.
@@ -61,6 +64,8 @@ class Endpoint:
     refusal: EngineError | None = None
     placed: int = 0
     governor: Governor | None = None
+    follows_headers: bool = False
+    headers_due_at: float = 0.0
     breaker: Breaker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,6 +76,12 @@ class Endpoint:
         self.sent += 1
         self.in_flight += 1
         self.breaker.begin(now)
+
+    def note_headers(self, headers: Mapping[str, str], wall: float) -> None:
+        """Follow what a reply's headers say of the server's limits, at most once in `_HEADERS_S`."""
+        if wall >= self.headers_due_at:
+            self.headers_due_at = wall + _HEADERS_S
+            self.admission.follow(read_limits(headers, wall=wall))
 
     def answered(self, now: float, *, sent_at: float, output_tokens: int) -> None:
         """A call, sent at monotonic time `sent_at`, brought a reply."""

@@ -145,6 +145,8 @@ async def _open_endpoint(
         clock,
         requests_per_min=limits.requests_per_min,
         tokens_per_min=limits.tokens_per_min,
+        input_tokens_per_min=limits.input_tokens_per_min,
+        output_tokens_per_min=limits.output_tokens_per_min,
         max_in_flight=limits.max_in_flight,
         governor=governor,
     )
@@ -158,6 +160,7 @@ async def _open_endpoint(
         settings.cache_hint,
         FORMATS[settings.format],
         governor=governor,
+        follows_headers=governor is not None,
     )
 
 

@@ -50,7 +50,10 @@ CONVERSATION_CHANGES: dict[str, Any] = {
 }  # fmt: skip
 ENDPOINT_CHANGES: dict[str, Any] = {
     "base_url": "https://i/v2", "key_env": "OTHER", "key_file": "k", "headers": {"X-Title": "t"},
-    "limits": {"requests_per_min": 3, "tokens_per_min": 4, "max_in_flight": 5}, "transport": "httpx",
+    "limits": {
+        "requests_per_min": 3, "tokens_per_min": 4, "input_tokens_per_min": 3, "output_tokens_per_min": 2,
+        "max_in_flight": 5,
+    }, "transport": "httpx",
     "ca_file": "ca.pem", "proxy": "http://p:1", "connect_timeout_s": 1, "call_timeout_s": 2,
     "cache_hint": False, "format": "gemini", "query": {"api-version": "1"}, "key_header": "api-key",
 }  # fmt: skip
@@ -58,7 +61,7 @@ FREE_CHANGES: dict[str, Any] = {
     "tasks": ["travel"], "templates": "t", "profiles": "p", "jobs": "j", "repeat": 2, "limit": 3,
     "concurrency": 4, "transport": "httpx", "validation": {"enabled": False, "drop": False},
     "rehearsal": {"defect_rate": 0.5, "latency_s": 1.0}, "retry_attempts": 2, "unreachable_after_s": 1,
-    "drain_s": 1, "adaptive": True, "on_end": ["true"], "output": {"runs": "r", "name": "n"},
+    "drain_s": 1, "adaptive": False, "on_end": ["true"], "output": {"runs": "r", "name": "n"},
     "local": {"model": "m.gguf", "slots": 1, "context_tokens": 1024},
 }  # fmt: skip
 
