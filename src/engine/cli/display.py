@@ -23,7 +23,7 @@ from engine.cli.shared_options import address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
 from engine.runner.overview import Mishap
-from engine.runner.run import RunProgress, RunResult
+from engine.runner.progress import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
 from engine.schema.conversation import Role
 
@@ -69,7 +69,7 @@ class Display:
     def _status(self) -> str:
         progress, calls = self._progress, self._progress.calls
         elapsed = max(1e-9, time.monotonic() - progress.started_at)
-        parts = [f"{progress.done}/{progress.planned} conversations"]
+        parts = [f"{progress.done}/{progress.planned} {progress.noun}"]
         parts.append(f"{calls.replies / elapsed:.0f} calls/s")
         in_flight = sum(endpoint.in_flight for endpoint in progress.endpoints.values())
         parts.append(f"{in_flight} in flight")

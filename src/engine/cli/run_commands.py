@@ -37,7 +37,8 @@ from engine.logs import SECRETS, EventLog
 from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.overview import last_failure
 from engine.runner.prepare import prepare
-from engine.runner.run import RunProgress, RunResult, work_on_run
+from engine.runner.progress import RunProgress, RunResult
+from engine.runner.run import work_on_run
 from engine.runner.run_folder import (
     RunFolder,
     all_folders,

@@ -23,7 +23,7 @@ async def hold_conversation(
     journal: Journal,
     history: History = NO_HISTORY,
     *,
-    first: FirstAnswers | None = None,
+    first: FirstAnswers[Exchange] | None = None,
     reservations: Reservations | None = None,
 ) -> tuple[EndReason, str] | None:
     """Hold the conversation to its end and journal its outcome; returns the end reason and a failure's note.

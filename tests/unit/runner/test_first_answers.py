@@ -45,7 +45,7 @@ class Bench:
     def __init__(self, *names: str, answered_before: bool = False) -> None:
         self.endpoints = [endpoint(name) for name in names or ("e",)]
         self.drain = Drain()
-        self.first = FirstAnswers(self.drain, lambda name, side: answered_before)
+        self.first: FirstAnswers[Exchange] = FirstAnswers(self.drain, lambda name, side: answered_before)
 
     def fail(self, failure: CallFailed, side: Role = Role.USER, at: int = 0) -> bool:
         pool = EndpointPool(self.endpoints)
