@@ -70,12 +70,19 @@ class FaultWorld:
         } | changes  # fmt: skip
         path = self.folder / "engine.yaml"
         path.write_text(yaml.safe_dump(config))
-        return engine("run", path, "--run", "r", "--runs-dir", self.runs, *options)
+        return self._engine("run", path, "--run", "r", *options)
 
     def resume(self, rules: Sequence[Rule] = (), *options: str) -> int:
         """`engine resume` against a server with these rules."""
         url = self._prepare(rules)
-        return engine("resume", "r", "--runs-dir", self.runs, "--base-url", url, *options)
+        return self._engine("resume", "r", "--base-url", url, "--key-env", "CANARY_KEY", *options)
+
+    def _engine(self, *arguments: str | Path) -> int:
+        assert self._socket is not None
+        try:
+            return engine(*arguments, "--runs-dir", self.runs)
+        finally:
+            self._socket.close()  # where the command ended before anything listened
 
     def _prepare(self, rules: Sequence[Rule]) -> str:
         self._script = Script(rules=tuple(rules), quote_key=True)

@@ -61,7 +61,7 @@ class VirtualClock:
         await asyncio.sleep(seconds)
 
 
-def run_virtual(loop: VirtualLoop, main: Coroutine[Any, Any, T]) -> T:
+def run_virtual(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end on `loop`, cancel what it left behind, and close the loop."""
     try:
         return loop.run_until_complete(main)

@@ -11,8 +11,8 @@ from engine.rehearsal.faults import Do, Fault, Met, Pause, Step, http
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 # Fast enough that no read ever times out, slow enough that no reply is ever whole.
-_DRIP_S = 20.0
-_DRIPS = 60
+_DRIP_S = 50.0
+_DRIPS = 24
 _SLOW_S = 300.0
 
 
@@ -74,8 +74,8 @@ FAULTS = (
     _then("stalled", "silence instead of a reply", Do.HOLD),
     _then("stalled-in-head", "silence inside the head", _HEAD, Do.HOLD),
     _after_begun("stalled-in-body", "silence inside the body", Do.HOLD),
-    _drip("dripping-head", "a byte of the head every 20 s", _HEAD + b"x-long: ", b"a"),
-    _drip("dripping-body", "a byte of the body every 20 s", _HEAD + b"content-length: 9999\r\n\r\n", b" "),
+    _drip("dripping-head", "a byte of the head every 50 s", _HEAD + b"x-long: ", b"a"),
+    _drip("dripping-body", "a byte of the body every 50 s", _HEAD + b"content-length: 9999\r\n\r\n", b" "),
     Fault("slow", "the reply comes after 300 s", lambda met: [Pause(_SLOW_S), http(200, met.reply)]),
     Fault("early-hints", "103 before the reply",
           lambda met: [b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", http(200, met.reply)]),
