@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import orjson
 import pytest
 from tests.doubles.command_line import records, run_engine
 
+from engine.journal.journal import JOURNAL_NAME
+from engine.journal.reader import Reader
 from engine.rehearsal.server import serve
 from engine.rehearsal.settings import RehearsalSettings
 
@@ -87,3 +90,22 @@ async def test_refused_key_and_wrong_address_stop_the_run(
         code, output = await run_engine("run", file, "--run", "address", "--runs-dir", tmp_path)
         assert code == 78, output
         assert "the URL is everything before" in output
+
+
+async def test_one_model_is_asked_in_two_formats_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORMAT_KEY", KEY)
+    async with serve(RehearsalSettings(api_key=KEY, defect_rate=0)) as server:
+        file = study(tmp_path, "gemini", server.base_url.removesuffix("/v1"), 8)
+        text = file.read_text().replace("endpoint: lab,", "endpoint: [lab, other],")
+        other = f"  other: {{base_url: '{server.base_url}', format: anthropic, key_env: FORMAT_KEY}}\nstages:"
+        file.write_text(text.replace("stages:", other))
+        code, output = await run_engine("run", file, "--run", "it", "--runs-dir", tmp_path)
+        assert code == 0, output
+    reader = Reader(tmp_path / "it" / JOURNAL_NAME)
+    by_endpoint = Counter(call.endpoint for call in reader.calls_from(0))
+    reader.close()
+    assert set(by_endpoint) == {"lab", "other"}
+    code, output = await run_engine("verify", "it", "--runs-dir", tmp_path)
+    assert (code, "0 problems" in output) == (0, True)

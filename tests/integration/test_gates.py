@@ -8,6 +8,8 @@ import orjson
 import pytest
 from tests.doubles.command_line import engine, records
 
+from engine.config import identity
+from engine.dialogue import gates
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
 from engine.schema.conversation import STAGE
@@ -22,6 +24,14 @@ def hold(tmp_path: Path, name: str, *options: str, config: str = CONFIG) -> Path
     file.write_text(config)
     assert engine("run", file, "--run", name, "--runs-dir", tmp_path, "--limit", "110", *options) == 0
     return tmp_path / name
+
+
+def texts(path: Path) -> dict[object, list[str]]:
+    """The utterances of each conversation."""
+    return {
+        record["id"]: [turn["content"] for turn in record["history"]]  # type: ignore[attr-defined]
+        for record in records(path)
+    }
 
 
 def summary(folder: Path) -> dict[str, dict[str, int]]:
@@ -90,3 +100,20 @@ def test_gates_of_another_run_are_refused_and_paper_has_none(tmp_path: Path, cap
     reader = Reader(paper / JOURNAL_NAME)
     assert not [field for field in reader.identity(STAGE) if field.startswith("gates")]
     reader.close()
+
+
+def test_what_gates_once_decided_is_read_and_not_decided_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    folder = hold(tmp_path, "gated", "--gates")
+    before = texts(folder / "conversations.jsonl")
+    monkeypatch.setattr(gates, "GATES", dict.fromkeys(GATE_NAMES, lambda turn: False))
+    assert engine("export", "gated", "--runs-dir", tmp_path, "--out", tmp_path / "later.jsonl") == 0
+    later = texts(tmp_path / "later.jsonl")
+    assert len(later) > 90
+    assert later.items() <= before.items()
+    assert engine("verify", "gated", "--runs-dir", tmp_path) == 0
+    monkeypatch.setattr(identity, "GATES_VERSION", "2")
+    capsys.readouterr()
+    assert engine("run", tmp_path / "gated.yaml", "--gates", "--run", "gated", "--runs-dir", tmp_path) == 78
+    assert "gates.version" in capsys.readouterr().err
