@@ -40,10 +40,12 @@ async def serving_endpoints(
             yield dict.fromkeys(names, settings)
             group.cancel_scope.cancel()
     else:
-        delay = Fixed(config.rehearsal.latency_s)
-        async with serve(
-            RehearsalSettings(defect_rate=config.rehearsal.defect_rate, delay=delay, run_seed=config.seed)
-        ) as embedded:
+        section = config.rehearsal
+        rehearsed = RehearsalSettings(
+            defect_rate=section.defect_rate, judge_error_rate=section.judge_error_rate,
+            delay=Fixed(section.latency_s), run_seed=config.seed,
+        )  # fmt: skip
+        async with serve(rehearsed) as embedded:
             yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
 
 

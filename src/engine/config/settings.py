@@ -277,9 +277,13 @@ class OutputSettings(Settings):
 
 
 class RehearsalSection(Settings):
-    """The embedded endpoint, used where no endpoint is named."""
+    """The embedded endpoint, used where no endpoint is named.
+
+    Rates of what goes wrong on purpose: conversations with a defect, wrong judgements.
+    """
 
     defect_rate: Annotated[float, Field(ge=0, le=1)] = 0.13
+    judge_error_rate: Annotated[float, Field(ge=0, le=1)] = 0.1
     latency_s: Annotated[float, Field(ge=0)] = 0.0
 
 

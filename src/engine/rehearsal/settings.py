@@ -38,7 +38,8 @@ Delay = Fixed | LogNormal | PerToken
 
 @dataclass(frozen=True, slots=True)
 class RehearsalSettings:
-    """`defect_rate` is a share of conversations (0 to 1). Above `max_in_flight` requests a 429 is sent.
+    """`defect_rate` is a share of conversations (0 to 1), `judge_error_rate` one of judgements.
+    Above `max_in_flight` requests a 429 is sent.
 
     `api_key`, when set, is the only bearer token accepted. `request_log` receives each request body as a
     JSON line, handed to the operating system before the request is answered. With the `run_seed` of the run
@@ -48,14 +49,16 @@ class RehearsalSettings:
     seed: int = 0
     run_seed: int = 0
     defect_rate: float = 0.13
+    judge_error_rate: float = 0.1
     delay: Delay = Fixed()
     max_in_flight: int | None = None
     api_key: str | None = field(default=None, repr=False)
     request_log: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.defect_rate <= 1:
-            raise UsageError(f"defect_rate must be between 0 and 1, not {self.defect_rate}.")
+        for name in ("defect_rate", "judge_error_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} must be between 0 and 1, not {getattr(self, name)}.")
         if self.max_in_flight is not None and self.max_in_flight < 1:
             raise UsageError(f"max_in_flight must be at least 1, not {self.max_in_flight}.")
 

@@ -2,8 +2,8 @@
 
 An item is a generator: it yields questions and is sent replies, so that it holds no I/O and a replay drives
 the same code as the first run. A call that fails is thrown into it as CallFailed; an item that lets it
-through has failed, alone. Every stage of a run has a name, an identity and an order of items of its own in the run's
-journal; what is done is looked up in batches along that order, so memory grows with the concurrency.
+through has failed, alone. Every stage of a run has a name, an identity and an order of items of its own in
+the run's journal; what is done is looked up in batches along it, so memory grows with the concurrency.
 """
 
 from __future__ import annotations
