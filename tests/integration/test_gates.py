@@ -44,6 +44,7 @@ def test_gates_spare_conversations_and_every_attempt_is_paid_for(tmp_path: Path,
         sum(bool(record["kept"]) for record in records(f / "conversations.jsonl")) for f in (without, gated)
     ]
     assert kept[1] > kept[0] + 20
+    assert "replies asked for again; turns by gate:" in capsys.readouterr().out
     assert "gates" not in summary(without)
     counts = summary(gated)["gates"]
     assert counts["asked_again"] > 0

@@ -116,6 +116,9 @@ def print_report(
     if counts.dropped_because:
         reasons = ", ".join(f"{reason} {count}" for reason, count in counts.dropped_because.most_common())
         console.print(f"dropped because: {reasons}")
+    if counts.gates.asked_again:
+        fired = ", ".join(f"{gate} {turns}" for gate, turns in counts.gates.turns.most_common())
+        console.print(f"gates: {counts.gates.asked_again} replies asked for again; turns by gate: {fired}")
     if is_complete and not result.ended:
         console.print(f"run {folder.name} is complete; nothing was sent.")
     else:
