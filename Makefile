@@ -30,7 +30,8 @@ check: $(STAMP) ## Lint, format, types and unit tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit -m 'not slow'
 
-test: $(STAMP) ## Tests with real processes, HTTP and kills (the unit tests are in `check`)
+test: $(STAMP) ## Tests with real processes, HTTP, kills and a real model (the unit tests are in `check`)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,local]'
 	$(BIN)/python -m pytest tests/integration tests/chaos -m 'not slow'
 
 test-slow: $(STAMP) ## What takes longer
