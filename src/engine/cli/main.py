@@ -10,6 +10,7 @@ import click
 from engine.cli.adjust_command import adjust_command
 from engine.cli.agreement_command import agreement_command
 from engine.cli.bench_command import bench
+from engine.cli.compare_command import compare_command
 from engine.cli.doctor_command import doctor
 from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
@@ -50,6 +51,7 @@ COMMANDS: tuple[click.Command, ...] = (
     import_command,
     stats,
     agreement_command,
+    compare_command,
     experiment,
     rehearse,
 )
