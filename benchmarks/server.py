@@ -44,7 +44,8 @@ class Behaviour:
     A reply takes `latency_s`, times a log-normal factor of median 1 where `sigma` is set, plus
     `s_per_prompt_token` for each prompt token that is not cached. With `slots`, that many requests are
     served at a time and the rest wait in line. Limits are per minute; `window` is how a minute is counted,
-    and a bucket holds `burst_s` seconds' worth.
+    and a bucket holds `burst_s` seconds' worth. `tells`: replies and refusals say so in their headers. Of
+    all requests, `refused_share` are answered 529 at random, whatever the load.
     """
 
     latency_s: float = 0.0
@@ -56,6 +57,8 @@ class Behaviour:
     max_in_flight: int | None = None
     window: Literal["bucket", "sliding"] = "bucket"
     burst_s: float = 60.0
+    tells: bool = True
+    refused_share: float = 0.0
     cache_tokens: int | None = None
     seed: int = 0
 
@@ -101,6 +104,12 @@ class Replica:
         self.in_flight += 1
         if self.in_flight > self.peak_in_flight:
             self.peak_in_flight = self.in_flight
+        if self.behaviour.refused_share and self._random.random() < self.behaviour.refused_share:
+            self.in_flight -= 1
+            self.refused += 1
+            self.refused_for["chance"] = self.refused_for.get("chance", 0) + 1
+            connection.overloaded()
+            return
         canned = self._replies.choose(body)
         cached = 0
         if self._cache is None:
@@ -114,7 +123,7 @@ class Replica:
                 self.in_flight -= 1
                 self.refused += 1
                 self.refused_for[refusal[0]] = self.refused_for.get(refusal[0], 0) + 1
-                connection.refuse(*refusal, self._limits.headers(time.monotonic()))
+                connection.refuse(*refusal, self._headers(), tells=self.behaviour.tells)
                 return
         delay_s = self._delay_s(prompt - cached)
         if self.behaviour.slots is not None:
@@ -141,8 +150,7 @@ class Replica:
             self.completion_tokens += canned.completion_tokens
             self.cached_tokens += cached
             self.replied_at.append(time.monotonic())
-            headers = b"" if self._limits.is_none else self._limits.headers(time.monotonic())
-            connection.reply(canned, prompt, cached, headers)
+            connection.reply(canned, prompt, cached, self._headers())
         else:
             self.disconnects += 1
         if self.behaviour.slots is not None:
@@ -151,6 +159,10 @@ class Replica:
                 self._in_service += 1
                 following = self._waiting.popleft()
                 self._loop.call_later(following[4], self._finish, *following[:4])
+
+    def _headers(self) -> bytes:
+        is_silent = self._limits.is_none or not self.behaviour.tells
+        return b"" if is_silent else self._limits.headers(time.monotonic())
 
     def stats(self) -> dict[str, object]:
         """Counters, and how the replies were spread over time."""
@@ -258,11 +270,16 @@ class Connection(asyncio.Protocol):
             % (headers, canned.length, canned.body(prompt, cached))
         )
 
-    def refuse(self, what: str, wait_s: float, headers: bytes) -> None:
+    def overloaded(self) -> None:
+        self._send(b"529 Overloaded", b'{"error": {"message": "Overloaded"}}')
+
+    def refuse(self, what: str, wait_s: float, headers: bytes, *, tells: bool) -> None:
         message = f"Rate limit reached for {what}. Please try again in {wait_s:.3f}s."
         error = {"message": message, "type": what, "param": None, "code": "rate_limit_exceeded"}
         hints = b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (-(-wait_s // 1), wait_s * 1000 + 1)
-        self._send(b"429 Too Many Requests", orjson.dumps({"error": error}), headers + hints)
+        self._send(
+            b"429 Too Many Requests", orjson.dumps({"error": error}), headers + hints if tells else b""
+        )
 
     def _answer_aside(self, url: bytes, body: bytes) -> None:
         replica = self._replica
