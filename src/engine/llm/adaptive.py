@@ -491,6 +491,10 @@ class Governor:
         if self._pace.is_known:
             self._slow_down(now, in_service)
             return
+        if self._refusals.background and in_service + 1 >= 0.9 * self._limit:
+            # The alarm came late, so what was accepted until it says nothing of a rate.
+            self._cut(in_service)
+            return
         self._lows += 1
         since_s, accepted = now - self._period_at, self._pace.total - self._period_accepted
         is_again = self._lows == 1 and now - self._low_at < 600

@@ -71,7 +71,7 @@ class TestCapInFlight:
 
 
 class TestChance:
-    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize("seed", SEEDS[:1])
     @pytest.mark.parametrize(
         ("share", "callers", "seconds"),
         [(0.01, 64, 0.05), (0.05, 16, 0.05), (0.05, 64, 1.0), (0.01, 512, 0.5)],
