@@ -19,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from engine.cli.plain_text import plain
 from engine.cli.shared_options import address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
@@ -132,7 +133,7 @@ def print_report(
             f"{side}: " + ", ".join(f"{name} ({count} conversations)" for name, count in names.items())
             for side, names in counts.served_models.items()
         )
-        console.print(f"the served model changed: {served}", style="bold")
+        console.print(f"the served model changed: {plain(served)}", style="bold")
     if failed := counts.end_reasons["failed"]:
         console.print(f"{failed} conversation{'' if failed == 1 else 's'} failed")
         if last_failure is not None:
@@ -172,7 +173,7 @@ def print_sample(console: Console, record: ConversationRecord) -> None:
     console.print(f"a conversation ({record.job.job_id}, {record.end_reason}):", style="bold")
     for turn in record.turns[:_SAMPLE_TURNS]:
         speaker = "user" if turn.role is Role.USER else "assistant"
-        text = " ".join(turn.content.split())
+        text = plain(" ".join(turn.content.split()))
         shown = text if len(text) <= _SAMPLE_CHARS else text[:_SAMPLE_CHARS] + "..."
         console.print(Text(f"  {speaker:<10}", style="cyan" if speaker == "user" else "green") + Text(shown))
     if len(record.turns) > _SAMPLE_TURNS:

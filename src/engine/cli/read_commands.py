@@ -13,6 +13,7 @@ import orjson
 
 from engine.cli.display import describe_failure
 from engine.cli.imported_run import if_imported, say_conversation, say_status, say_verified
+from engine.cli.plain_text import plain
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
 from engine.dataset.build import in_flight_at_kills, stream_outcomes
@@ -197,7 +198,7 @@ def _print_messages(messages: list[dict[str, str]], *, as_json: bool) -> None:
         click.echo(json.dumps(messages, ensure_ascii=False))
         return
     for message in messages:
-        click.echo(f"[{message['role']}]\n{message['content']}\n")
+        click.echo(f"[{message['role']}]\n{plain(message['content'])}\n")
 
 
 def _print_record(fields: dict[str, object], outcome: OutcomeRecord, *, as_json: bool) -> None:
@@ -208,7 +209,7 @@ def _print_record(fields: dict[str, object], outcome: OutcomeRecord, *, as_json:
     assert isinstance(scenario, dict)
     assert isinstance(profile, dict)
     click.echo(f"{fields['id']}: {fields['task_name']}, scenario {scenario['number']}, {fields['language']}")
-    click.echo(f"\n{scenario['text']}\n\n{profile['text']}\n")
+    click.echo(plain(f"\n{scenario['text']}\n\n{profile['text']}\n"))
     history = fields["history"]
     assert isinstance(history, list)
     _print_messages(history, as_json=False)
@@ -219,9 +220,8 @@ def _print_record(fields: dict[str, object], outcome: OutcomeRecord, *, as_json:
     flags = fields["flags"]
     assert isinstance(flags, list)
     for flag in flags:
-        click.echo(
-            f"  {flag['effect']}: {flag['rule']} ({flag['side']}, turn {flag['turn']}) {flag['detail']}"
-        )
+        found = f"{flag['rule']} ({flag['side']}, turn {flag['turn']}) {flag['detail']}"
+        click.echo(plain(f"  {flag['effect']}: {found}"))
 
 
 @click.command()

@@ -139,4 +139,6 @@ def error_message(body: bytes) -> str:
             text = re.sub(r"<[^<>]{0,200}>", " ", text)
     # A server may quote the key that it refuses; hidden before the cut, which could leave a part of it.
     text = " ".join(SECRETS.hide(text[:_SEARCHED]).split())
+    # It is shown on terminals, which a control character would steer.
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: 2 * _SHOWN])
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -187,3 +187,7 @@ def test_a_refusal_costs_nothing(status: int) -> None:
 @pytest.mark.parametrize("status", [408, 502, 504, 524])
 def test_who_gave_up_waiting_does_not_know_what_it_cost(status: int) -> None:
     assert failure_for_status(status, {}, b"", wall=0.0).possibly_paid
+
+
+def test_a_server_s_words_cannot_steer_a_terminal() -> None:
+    assert error_message(b'{"error": {"message": "no \\u001b[2Jkey\\u202e"}}') == "no \ufffd[2Jkey\ufffd"
