@@ -181,7 +181,8 @@ def _typed() -> str:
         if parameter.name is None or context.get_parameter_source(parameter.name) in _NOT_TYPED:
             continue
         value = context.params.get(parameter.name)
-        if value is None:
+        # How the result is shown is no part of how it was made.
+        if value is None or parameter.name == "as_json":
             continue
         for each in value if isinstance(value, tuple) else (value,):
             words += [] if isinstance(parameter, click.Argument) else [parameter.opts[-1]]
