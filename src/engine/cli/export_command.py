@@ -1,55 +1,174 @@
-"""`engine export`: the conversations of a run, in a file; those of an imported run as they came."""
+"""`engine export`: the conversations of a run or file in a format for others, or as they came.
+
+A run of the engine without further options is written as `conversations.jsonl`, an imported one byte for byte
+as it was. Everything else goes through `dataset.export`, which writes a card, LICENSE and NOTICE beside it.
+"""
 
 from __future__ import annotations
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from engine.cli.dataset_argument import dataset_argument, find_dataset
 from engine.cli.display import shape_table
-from engine.cli.read_commands import opened
-from engine.cli.shared_options import json_option, run_argument, runs_dir_option
+from engine.cli.shared_options import json_option, runs_dir_option
+from engine.clock import SystemClock
 from engine.dataset.build import write_dataset
 from engine.dataset.engine_record import ENGINE
+from engine.dataset.export import VIEW_NAMES, ExportRequest, ExportResult, export_dataset
+from engine.dataset.export_folder import refuse_existing, refuse_folder
+from engine.dataset.export_formats import FORMATS
 from engine.dataset.import_export import default_export_name, write_as_imported
+from engine.dataset.selection import Language, Selection, metric_named
+from engine.dataset.source import Dataset, open_dataset
+from engine.dataset.splits import NO_SPLIT, parse_ratio
 from engine.errors import UsageError
-from engine.journal.imports import ImportFacts, read_import_facts
+from engine.journal.imports import read_import_facts
+from engine.journal.inputs import read_inputs
+from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
-from engine.runner.run_folder import RunFolder, existing_folder
+
+AS_IMPORTED = "as-imported"
 
 
 @click.command()
-@run_argument
-@click.option("--format", "form", metavar="FORMAT", help="Default: the engine's, or that of the import.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: in the run's export/.")
-@click.option("--include", type=click.Choice(["dropped"]), help="Write dropped conversations too.")
+@dataset_argument
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help=f"{', '.join(FORMATS)}, engine or {AS_IMPORTED}; default: the engine's, or that of the import.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File or folder to write; default: in the run's export/."
+)
+@click.option("--force", is_flag=True, help="Replace what an export wrote there before.")
+@click.option(
+    "--kept/--raw", "only_kept", default=True, help="Without or with dropped ones.  [default: kept]"
+)
+@click.option("--include", type=click.Choice(["dropped"]), help="The same as --raw.")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="This task alone; may be repeated.")
+@click.option(
+    "--min-rating", "min_ratings", multiple=True, metavar="METRIC=N",
+    help="Rated N or better; may be repeated.",
+)  # fmt: skip
+@click.option("--split", metavar="A:B:C", help="Parts train, validation and test (or train and test).")
+@click.option(
+    "--split-by", type=click.Choice(["profile"]), default="profile", show_default=True,
+    help="No profile, by text, id or person, is in two parts.",
+)  # fmt: skip
+@click.option("--view", type=click.Choice(VIEW_NAMES), help="Cut the dataset for one use.")
+@click.option(
+    "--rows", type=click.Choice(["conversations", "utterances"]),
+    help="This table alone, of CSV and Parquet.  [default: both]",
+)  # fmt: skip
+@click.option("--redact", is_flag=True, help="Replace personal data by marks.")
+@click.option(
+    "--language", type=click.Choice(["both", "en", "zh"]), default="both", show_default=True,
+    help="Texts in one language; conversations without are left out.",
+)  # fmt: skip
+@click.option("--author", metavar="NAME", help="Whose labels are shown, e.g. dataset or judge:NAME.")
+@click.option("--plain", is_flag=True, help="OpenAI's format: messages and nothing beside them.")
+@click.option("--licence", metavar="NAME", help="Licence of the whole, for LICENSE and card, e.g. CC-BY-4.0.")
 @runs_dir_option
 @json_option
 def export(
-    run_name: str, form: str | None, out: Path | None, include: str | None, runs_dir: Path, as_json: bool
+    dataset_name: str,
+    form: str | None,
+    out: Path | None,
+    force: bool,
+    only_kept: bool,
+    include: str | None,
+    tasks: tuple[str, ...],
+    min_ratings: tuple[str, ...],
+    split: str | None,
+    split_by: str,
+    view: str | None,
+    rows: str | None,
+    redact: bool,
+    language: Language,
+    author: str | None,
+    plain: bool,
+    licence: str | None,
+    runs_dir: Path,
+    as_json: bool,
 ) -> int:
-    """Write the conversations of RUN that have ended, at any moment, also while it goes on.
+    """Write the conversations of RUN_OR_FILE that have ended, at any moment, also while the run goes on.
 
-    The records of an imported run come back in the format they came in, byte for byte.
+    The records of an imported run come back as they came, byte for byte, unless a part is chosen.
     """
-    folder = existing_folder(runs_dir, run_name)
-    with closing(Reader(folder.journal)) as reader:
-        facts = read_import_facts(reader)
-    own = ENGINE.name if facts is None else facts.settings["format"]
-    if form not in (None, own):
-        raise UsageError(f"--format: run {folder.name} can be written as {own}, not as {form!r}.")
-    if facts is not None:
-        return _export_import(folder, facts, out, as_json=as_json)
-    with opened(runs_dir, run_name) as (_, reader, inputs):
-        path = out or folder.export / "conversations.jsonl"
+    dataset = open_dataset(find_dataset(runs_dir, dataset_name))
+    only_kept = only_kept and include is None
+    selection = Selection(only_kept, tasks, dict(map(_min_rating, min_ratings)), language, author)
+    ratio = NO_SPLIT if split is None else parse_ratio(split)
+    chosen = _format_of(dataset, form, view)
+    is_whole = selection.is_everything and ratio is NO_SPLIT and not redact and not plain and view is None
+    if chosen == AS_IMPORTED and not is_whole:
+        raise UsageError(
+            f"--format {AS_IMPORTED}: gives all records back as they came. Name the format "
+            f"({dataset.format}) to choose a part or to change texts."
+        )
+    if dataset.is_run and is_whole and dataset.format == ENGINE.name == chosen:
+        return _export_run(dataset, out, only_kept=only_kept, force=force, as_json=as_json)
+    if (
+        dataset.is_run
+        and is_whole
+        and dataset.format != ENGINE.name
+        and chosen in (AS_IMPORTED, dataset.format)
+    ):
+        return _export_import(dataset, out, force=force, as_json=as_json)
+    request = ExportRequest(
+        form=chosen, view=view, selection=selection, ratio=ratio, redact=redact, plain=plain, licence=licence,
+        tables=(rows,) if rows else ("conversations", "utterances"),
+        date=datetime.fromtimestamp(SystemClock().wall(), UTC).date().isoformat(),
+    )  # fmt: skip
+    path = out or _default_place(dataset, chosen, view)
+    _say(export_dataset(dataset, request, path, force=force), as_json=as_json)
+    return 0
+
+
+def _min_rating(text: str) -> tuple[str, int]:
+    metric, _, least = text.rpartition("=")
+    if not metric or not least.strip().isdigit():
+        raise UsageError(f"--min-rating {text}: write it as METRIC=N, e.g. 'Detail Level=2'.")
+    return metric_named(metric), int(least)
+
+
+def _format_of(dataset: Dataset, form: str | None, view: str | None) -> str:
+    """The format to write, or UsageError where the dataset cannot be written in the one that was named."""
+    own = dataset.format
+    is_import = dataset.is_run and own != ENGINE.name
+    if form is None:
+        return own if dataset.is_run and view is None else "jsonl"
+    if form == AS_IMPORTED and not is_import:
+        raise UsageError(f"--format {AS_IMPORTED}: {dataset.name} is no imported run.")
+    known = dict.fromkeys([own, *FORMATS, *([AS_IMPORTED] if is_import else [])])
+    if form not in known:
+        raise UsageError(f"--format: {dataset.name} can be written as {', '.join(known)}; not as {form!r}.")
+    return form
+
+
+def _default_place(dataset: Dataset, form: str, view: str | None) -> Path:
+    if not dataset.is_run:
+        raise UsageError(f"--out: say where to write; {dataset.name} is a file, and lies in no run's folder.")
+    return dataset.path / "export" / (f"{form}-{view}" if view else form)
+
+
+def _export_run(dataset: Dataset, out: Path | None, *, only_kept: bool, force: bool, as_json: bool) -> int:
+    path = out or dataset.path / "export" / "conversations.jsonl"
+    refuse_folder(path)
+    refuse_existing(path, force=force)
+    with closing(Reader(dataset.path / JOURNAL_NAME)) as reader:
         counts = write_dataset(
-            reader, inputs, path, wanted=lambda record: record.is_kept or include == "dropped"
+            reader, read_inputs(reader), path, wanted=lambda record: record.is_kept or not only_kept
         )
     kept = counts.kept.row().conversations
-    written = counts.conversations if include else kept
+    written = kept if only_kept else counts.conversations
     if as_json:
         described = {"file": str(path), "written": written, "kept": kept, "ended": counts.conversations}
         click.echo(json.dumps(described | {"planned": counts.planned}))
@@ -61,11 +180,37 @@ def export(
     return 0
 
 
-def _export_import(folder: RunFolder, facts: ImportFacts, out: Path | None, *, as_json: bool) -> int:
-    path = out or folder.export / default_export_name(facts)
-    written = write_as_imported(folder.path, path)
+def _export_import(dataset: Dataset, out: Path | None, *, force: bool, as_json: bool) -> int:
+    with closing(Reader(dataset.path / JOURNAL_NAME)) as reader:
+        facts = read_import_facts(reader)
+    assert facts is not None
+    path = out or dataset.path / "export" / default_export_name(facts)
+    refuse_existing(path, force=force)
+    written = write_as_imported(dataset.path, path)
     if as_json:
-        click.echo(json.dumps({"file": str(path), "written": written, "format": facts.settings["format"]}))
+        click.echo(json.dumps({"file": str(path), "written": written, "format": dataset.format}))
     else:
-        click.echo(f"{written} records written to {path}, as they came ({facts.settings['format']})")
+        click.echo(f"{written} records written to {path}, as they came ({dataset.format})")
     return 0
+
+
+def _say(result: ExportResult, *, as_json: bool) -> None:
+    counts, scan = result.counts, result.scan
+    if as_json:
+        click.echo(json.dumps({
+            "file": str(result.path), "written": counts.conversations, "licence": result.licence,
+            "counts": counts.as_dict(), "personal_data": dict(scan.in_utterances + scan.elsewhere),
+        }))  # fmt: skip
+        return
+    click.echo(f"{counts.conversations} conversations written to {result.path}")
+    for table, rows in counts.rows.items():
+        by = ", ".join(f"{part} {number}" for part, number in rows.items() if part)
+        click.echo(f"  {table:<16} {rows.total()}{by and f' ({by})'}")
+    for reason, number in counts.left_out.most_common():
+        click.echo(f"  left out         {number} ({reason})")
+    found = scan.in_utterances + scan.elsewhere
+    if found:
+        pieces = ", ".join(f"{number} {kind}" for kind, number in found.most_common())
+        click.echo(f"  personal data    {pieces}; the card says more, --redact replaces them")
+    if result.licence == "unknown":
+        click.echo("  licence          none chosen; --licence NAME writes one into card and LICENSE")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from engine.dataset.encode_jsonl import JSONL
 from engine.dataset.engine_record import ENGINE
 from engine.dataset.field_mapping import format_of_mapping, parse_mapping
 from engine.dataset.messages import OPENAI, SHAREGPT
@@ -15,7 +16,7 @@ from engine.errors import BadInput
 from engine.schema.dataset import Construction, Conversation
 
 FORMATS: Mapping[str, RecordFormat] = {
-    form.name: form for form in (ENGINE, REFERENCE, RECLLMSIM, OPENAI, SHAREGPT)
+    form.name: form for form in (ENGINE, JSONL, REFERENCE, RECLLMSIM, OPENAI, SHAREGPT)
 }
 # Settings of an import that say what its records do not say themselves.
 OVERRIDES = ("task", "language", "construction", "licence", "attribution")

@@ -36,12 +36,14 @@ class Breaker:
 
     __slots__ = (
         "_failures", "_in_probe", "_open_until", "_outcomes", "_probe_limit", "_probed", "_random",
-        "_relapses", "_state",
+        "_relapses", "_seconds", "_state",
     )  # fmt: skip
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._outcomes: deque[tuple[float, bool]] = deque()
+        # [second, outcomes, failures] of each second with any: what a busy endpoint costs does not grow.
+        self._seconds: deque[list[int]] = deque()
+        self._outcomes = 0
         self._failures = 0
         self._state = BreakerState.CLOSED
         self._open_until = 0.0
@@ -59,6 +61,8 @@ class Breaker:
 
     def may_send(self, now: float) -> bool:
         """Whether one more call may go now."""
+        if self._state is BreakerState.CLOSED:
+            return True
         state = self.state(now)
         if state is BreakerState.HALF_OPEN:
             return self._in_probe < self._probe_limit
@@ -87,8 +91,7 @@ class Breaker:
         if self._probed >= PROBES:
             self._state = BreakerState.CLOSED
             self._relapses = 0
-            self._outcomes.clear()
-            self._failures = 0
+            self._forget()
 
     def fail(self, now: float) -> None:
         """A call failed in a way that speaks against the endpoint."""
@@ -96,11 +99,10 @@ class Breaker:
             self._open(now)
             return
         self._count(now, is_failure=True)
-        seen = len(self._outcomes)
         if (
             self._state is BreakerState.CLOSED
-            and seen >= FEWEST_OUTCOMES
-            and self._failures >= FAILURE_SHARE * seen
+            and self._outcomes >= FEWEST_OUTCOMES
+            and self._failures >= FAILURE_SHARE * self._outcomes
         ):
             self._open(now)
 
@@ -114,14 +116,26 @@ class Breaker:
         longest = min(LONGEST_OPEN_S, FIRST_OPEN_S * 2.0 ** min(self._relapses, 10))
         self._open_until = now + self._random.uniform(0.8, 1.2) * longest
         self._relapses += 1
-        self._outcomes.clear()
-        self._failures = 0
+        self._forget()
 
     def _count(self, now: float, *, is_failure: bool) -> None:
-        self._outcomes.append((now, is_failure))
-        self._failures += is_failure
-        while self._outcomes and self._outcomes[0][0] < now - WINDOW_S:
-            self._failures -= self._outcomes.popleft()[1]
+        second = int(now)
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0, 0])
+            while self._seconds[0][0] < second - WINDOW_S:
+                _, outcomes, failures = self._seconds.popleft()
+                self._outcomes -= outcomes
+                self._failures -= failures
+        last = self._seconds[-1]
+        last[1] += 1
+        self._outcomes += 1
+        if is_failure:
+            last[2] += 1
+            self._failures += 1
+
+    def _forget(self) -> None:
+        self._seconds.clear()
+        self._outcomes = self._failures = 0
 
     def __repr__(self) -> str:
-        return f"Breaker({self._state.name.lower()}, {self._failures}/{len(self._outcomes)} failed)"
+        return f"Breaker({self._state.name.lower()}, {self._failures}/{self._outcomes} failed)"

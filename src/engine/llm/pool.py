@@ -68,9 +68,13 @@ class Model:
     pool: EndpointPool
     routes: Mapping[str, Route] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        usual = {endpoint.name: Route(self.form, endpoint.url) for endpoint in self.pool.endpoints}
+        object.__setattr__(self, "routes", {**usual, **self.routes})
+
     def route(self, endpoint: Endpoint) -> Route:
         """How `endpoint` is asked for this model."""
-        return self.routes.get(endpoint.name) or Route(self.form, endpoint.url)
+        return self.routes[endpoint.name]
 
 
 class EndpointPool:
