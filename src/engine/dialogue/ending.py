@@ -47,10 +47,11 @@ class EndCheck:
     def is_parrot(self, text: str) -> bool:
         """Whether this reply holds nothing but (a part of) the end prompt, longer than the phrase."""
         spoken: list[str] = []
-        for match in _WORD.finditer(text.casefold()):
-            if match[0] not in self._prompt_words:  # a word of its own, mostly the first
+        for match in _WORD.finditer(text):
+            word = match[0].casefold()
+            if word not in self._prompt_words:  # a word of its own, mostly the first
                 return False
-            spoken.append(match[0])
+            spoken.append(word)
             if len(spoken) > len(self._prompt):
                 return False
         size = len(spoken)

@@ -19,6 +19,9 @@ class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
 
+    # An enum's own hash runs in Python, for each of the ten look-ups of a call.
+    __hash__ = str.__hash__
+
 
 class EndReason(StrEnum):
     """Why a conversation ended; exactly one per conversation."""

@@ -49,6 +49,11 @@ def word(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def is_blank(text: str) -> bool:
+    """Whether it holds nothing but white space."""
+    return not text or text.isspace()
+
+
 def _not_json(body: bytes) -> str:
     if body.lstrip()[:1] == b"<":
         return "the reply is an HTML page, not JSON: is the base URL right, and is there a proxy in between?"

@@ -15,7 +15,7 @@ import xxhash
 
 from engine.errors import ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
-from engine.wire.json_body import count, read_object, word
+from engine.wire.json_body import count, is_blank, read_object, word
 from engine.wire.message_log import MessageLog
 from engine.wire.status import failure_for_status
 
@@ -105,13 +105,13 @@ def decode_reply(body: bytes) -> Reply:
         text = ""
     if not isinstance(text, str):
         raise ReplyUnusable("no_content", f"the reply's content is {type(text).__name__}, not text")
-    if not text.strip() and finish not in ("content_filter", "refusal"):
+    if is_blank(text) and finish not in ("content_filter", "refusal"):
         raise ReplyUnusable("empty", f"the reply's content is empty (finish reason {word(finish)!r:.40})")
-    text, inline_reasoning = split_reasoning(text)
-    if not text.strip() and finish not in ("content_filter", "refusal"):
+    said, inline_reasoning = split_reasoning(text)
+    if said is not text and is_blank(said) and finish not in ("content_filter", "refusal"):
         raise ReplyUnusable("empty", "the reply holds reasoning alone: raise max_tokens for this model")
     return Reply(
-        text,
+        said,
         finish if isinstance(finish, str) else "stop",
         _usage(data.get("usage")),
         word(data.get("model")),
