@@ -48,7 +48,7 @@ def draw_sample(name: str, conversations: Iterable[Conversation], size: int) -> 
     heap: list[tuple[int, int, Conversation]] = []
     n = 0
     for conversation in conversations:
-        entry = (-_digest(conversation.conversation_id), -n, replace(conversation, source_bytes=b""))
+        entry = (-digest(conversation.conversation_id), -n, replace(conversation, source_bytes=b""))
         n += 1
         if len(heap) < size:
             heapq.heappush(heap, entry)
@@ -69,7 +69,7 @@ def user_of(conversation: Conversation) -> str:
 
 def ordered_by_digest(names: Iterable[str]) -> list[str]:
     """Distinct names in an order that nobody chose and that is always the same."""
-    return sorted(set(names), key=lambda name: (_digest(name), name))
+    return sorted(set(names), key=lambda name: (digest(name), name))
 
 
 class UserDraws:
@@ -115,5 +115,6 @@ def interval(values: Any) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def _digest(name: str) -> int:
+def digest(name: str) -> int:
+    """A number that orders names as nobody chose, always the same."""
     return int.from_bytes(blake2b(name.encode("utf-8", "replace"), digest_size=8).digest())

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
+from unicodedata import normalize
 
 from engine.analysis.draws import Sample, interval, ordered_by_digest, user_of
 from engine.analysis.measures import LENGTHS, MANNERS, Measured, Reading
@@ -59,7 +60,7 @@ def likeness(first: Sample, second: Sample, reading: Reading) -> Likeness | None
 
     kept = (first.conversations[:MOST_CONVERSATIONS], second.conversations[:MOST_CONVERSATIONS])
     texts = [
-        "\n".join(reading.texts(conversation, Role.USER))[:_CHARACTERS]
+        _plain(" ".join(reading.texts(conversation, Role.USER)))[:_CHARACTERS]
         for conversations in kept
         for conversation in conversations
     ]
@@ -72,6 +73,11 @@ def likeness(first: Sample, second: Sample, reading: Reading) -> Likeness | None
     except ValueError:  # no run of characters in two texts
         return None
     return _told_apart("wording", rows, list(reader.get_feature_names_out()), kept, _wording_model)
+
+
+def _plain(text: str) -> str:
+    """Without what shows who typed a text rather than who said it: widths of characters, spaces, capitals."""
+    return " ".join(normalize("NFKC", text).casefold().split())
 
 
 def shape_likeness(

@@ -19,6 +19,7 @@ from engine.cli.import_command import import_command
 from engine.cli.init_command import init
 from engine.cli.read_commands import show, status, verify
 from engine.cli.rehearse_command import rehearse
+from engine.cli.report_command import report as report_page
 from engine.cli.run_commands import resume, run
 from engine.cli.runs_commands import runs
 from engine.cli.stats_command import stats
@@ -50,6 +51,7 @@ COMMANDS: tuple[click.Command, ...] = (
     export,
     import_command,
     stats,
+    report_page,
     agreement_command,
     compare_command,
     experiment,
