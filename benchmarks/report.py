@@ -33,6 +33,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     if "ideal" in results:
         lines += ["", "## Share of the ideal throughput (concurrency / latency)", ""]
         lines += [*_ideal_table(results["ideal"])]
+    if "limits" in results:
+        lines += ["", "## Use of limits", "", *_limits_table(results["limits"])]
+    if "affinity" in results:
+        lines += ["", "## Prefix-cache affinity", "", *_affinity_table(results["affinity"])]
     if "jobs_memory" in results:
         lines += ["", "## Peak memory of the engine against the number of jobs", ""]
         lines += _table(
@@ -100,6 +104,52 @@ def _ideal_table(rows: Sequence[Row]) -> list[str]:
         "peak MB", "conversations",
     )  # fmt: skip
     return _table(head, cells)
+
+
+def _limits_table(rows: Sequence[Row]) -> list[str]:
+    head = (
+        "server's limit", "known", "phase", "share used", "refused", "p95 / unloaded", "seconds",
+    )  # fmt: skip
+    return _table(
+        head,
+        [
+            (
+                row["name"],
+                "yes" if row["is_known"] else "no",
+                row["phase"],
+                f"{row['share']:.3f}",
+                f"{row['refused']} of {row['calls'] + row['refused']:,} ({row['refused_share']:.2%})",
+                f"{row['p95_over_unloaded']:.2f}",
+                f"{row['seconds']:.0f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def _affinity_table(rows: Sequence[Row]) -> list[str]:
+    head = (
+        "endpoints",
+        "prompt tokens cached",
+        "of what can be had",
+        "calls/s",
+        "failed",
+        "calls by replica",
+    )
+    return _table(
+        head,
+        [
+            (
+                row["name"],
+                f"{row['cached_share']:.3f}",
+                f"{row['of_attainable']:.3f}" if row["of_attainable"] == row["of_attainable"] else "",
+                f"{row['calls_per_s']:.0f}",
+                str(row["failed"]),
+                " / ".join(map(str, row["by_replica"])),
+            )
+            for row in rows
+        ],
+    )
 
 
 def _journal_table(journal: Row) -> list[str]:

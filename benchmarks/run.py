@@ -1,9 +1,7 @@
 """`python -m benchmarks.run --quick` or `--full`: measures the engine beside other clients.
 
 Results go to `benchmarks/results/` as JSON and Markdown, and as a plot where matplotlib is installed.
-`--only cpu` (or `ideal`, `memory`, `journal`) measures a part, `--without inspect-ai` leaves a client out.
-Still to come: the use of known and unknown rate limits, adaptive concurrency, prefix-cache affinity; the
-server has them already (`benchmarks.server.Behaviour`).
+`--only cpu` (or another of PARTS) measures a part, `--without inspect-ai` leaves a client out.
 """
 
 from __future__ import annotations
@@ -18,7 +16,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.affinity import measure_affinity
 from benchmarks.contenders import CONTENDERS, find_absent, write_prompts
+from benchmarks.limits import measure_limits
 from benchmarks.measure import (
     CpuSetting,
     IdealSetting,
@@ -33,7 +33,7 @@ from benchmarks.report import markdown, plot
 
 from engine.version import __version__
 
-PARTS = ("cpu", "ideal", "memory", "journal")
+PARTS = ("cpu", "ideal", "limits", "affinity", "memory", "journal")
 _FAST = ("engine", "script")
 _OPENAI = ("openai-aiohttp", "openai")
 _SLOW = (*_OPENAI, "litellm", "inspect-ai", "curator")
@@ -44,6 +44,8 @@ class Settings(NamedTuple):
 
     cpu: tuple[CpuSetting, ...]
     ideal: tuple[IdealSetting, ...]
+    limits_s: float
+    affinity: dict[str, int]
     jobs: tuple[int, ...]
     journal: dict[str, int]
 
@@ -60,6 +62,8 @@ QUICK = Settings(
         IdealSetting(_FAST, 64, 0.5, 8, 2),
         IdealSetting(_FAST, 1024, 0.5, 8, 2),
     ),
+    limits_s=90.0,
+    affinity={"conversations": 600, "concurrency": 128, "repeats": 1},
     jobs=(500, 1000, 2000),
     journal={"finished": 100_000, "calls_each": 1, "conversations": 500, "repeats": 3},
 )
@@ -77,6 +81,8 @@ FULL = Settings(
         IdealSetting(_FAST, 4096, 2.0, 10, 2),
         IdealSetting(_FAST, 10_000, 5.0, 8, 2),
     ),
+    limits_s=300.0,
+    affinity={"conversations": 1500, "concurrency": 256, "repeats": 3},
     jobs=(1000, 10_000, 50_000),
     journal={"finished": 125_000, "calls_each": 8, "conversations": 1000, "repeats": 5},
 )
@@ -133,6 +139,10 @@ def measure_all(settings: Settings, name: str, parts: Any, without: list[str], s
         results["cpu"] = measure_cpu(settings.cpu, absent, say)
     if "ideal" in parts:
         results["ideal"] = measure_ideal(settings.ideal, absent, say)
+    if "limits" in parts:
+        results["limits"] = measure_limits(settings.limits_s, say)
+    if "affinity" in parts:
+        results["affinity"] = measure_affinity(**settings.affinity, say=say)
     if "memory" in parts:
         results["jobs_memory"] = measure_jobs_memory(settings.jobs, say)
     if "journal" in parts:

@@ -95,6 +95,9 @@ class Replica:
         self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
         self.first_request_at = 0.0
         self.replied_at = array("d")
+        # What the last thousand replies took, from request to reply, and would have taken without a queue.
+        self.latencies_s: deque[float] = deque(maxlen=1000)
+        self.works_s: deque[float] = deque(maxlen=1000)
 
     def serve(self, connection: Connection, body: bytes) -> None:
         """Answer now or later."""
@@ -126,6 +129,8 @@ class Replica:
                 connection.refuse(*refusal, self._headers(), tells=self.behaviour.tells)
                 return
         delay_s = self._delay_s(prompt - cached)
+        connection.asked_at = time.monotonic()
+        self.works_s.append(delay_s)
         if self.behaviour.slots is not None:
             if self._in_service >= self.behaviour.slots:
                 self._waiting.append((connection, canned, prompt, cached, delay_s))
@@ -149,7 +154,9 @@ class Replica:
             self.prompt_tokens += prompt
             self.completion_tokens += canned.completion_tokens
             self.cached_tokens += cached
-            self.replied_at.append(time.monotonic())
+            now = time.monotonic()
+            self.replied_at.append(now)
+            self.latencies_s.append(now - connection.asked_at)
             connection.reply(canned, prompt, cached, self._headers())
         else:
             self.disconnects += 1
@@ -180,6 +187,9 @@ class Replica:
             "completion_tokens": self.completion_tokens,
             "cached_tokens": self.cached_tokens,
             "first_request_at": self.first_request_at,
+            "mean_latency_s": sum(self.works_s) / max(1, len(self.works_s)),
+            "p95_s": p95(self.latencies_s),
+            "p95_unloaded_s": p95(self.works_s),
             "pace": pace(self.first_request_at, self.replied_at),
             "server_cpu_s": own.ru_utime + own.ru_stime,
             "behaviour": asdict(self.behaviour),
@@ -187,6 +197,11 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"Replica({self.requests} requests, {self.in_flight} in flight, {self.refused} refused)"
+
+
+def p95(values: deque[float]) -> float:
+    """The 95th percentile; a nanosecond of nothing, so that ratios exist."""
+    return sorted(values)[int(0.95 * len(values))] if values else 1e-9
 
 
 def pace(start: float, times: array[float]) -> dict[str, float]:
@@ -227,13 +242,14 @@ def _limits(behaviour: Behaviour) -> Limits:
 class Connection(asyncio.Protocol):
     """One client connection; requests on it come one at a time, as HTTP/1.1 clients send them."""
 
-    __slots__ = ("_body", "_parser", "_replica", "_transport", "_url", "is_open")
+    __slots__ = ("_body", "_parser", "_replica", "_transport", "_url", "asked_at", "is_open")
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._parser = httptools.HttpRequestParser(self)
         self._body: list[bytes] = []
         self._url = b""
+        self.asked_at = 0.0
         self.is_open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.clients.talk import Meter, peak_mb, raise_file_limit
 
 import engine.cli.run_commands as commands
+import engine.llm.pool as pool
 import engine.runner.run as runner
 from engine.cli.main import exit_code_of
 
@@ -29,11 +30,24 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def forget_places() -> None:
+    """Send every call to the endpoint with the fewest in flight, as a plain load balancer does."""
+    choose = pool.EndpointPool.choose
+
+    def choose_anew(self: Any, placement: Any, now: float, *, avoid: Any = None) -> Any:
+        placement.leave()
+        return choose(self, placement, now, avoid=avoid)
+
+    pool.EndpointPool.choose = choose_anew  # type: ignore[method-assign]
+    pool._load = lambda endpoint: (float(endpoint.in_flight), 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--report", type=Path, required=True)
     parser.add_argument("--stop-before-dataset", action="store_true")
     parser.add_argument("--profile", type=Path)
+    parser.add_argument("--no-affinity", action="store_true", help="each call goes where the fewest are")
     options, arguments = parser.parse_known_args()
     raise_file_limit()
     meter = Meter()
@@ -83,6 +97,8 @@ def main() -> int:
         finally:
             more.update(dataset_cpu_s=cpu_s() - before)
 
+    if options.no_affinity:
+        forget_places()
     commands.work_on_run = marked_work
     runner.hold_conversation = marked_hold
     commands.write_dataset = marked_dataset
