@@ -9,6 +9,8 @@ import click
 
 from engine.cli.adjust_command import adjust_command
 from engine.cli.agreement_command import agreement_command
+from engine.cli.annotate_command import annotate_command
+from engine.cli.baseline_command import baseline
 from engine.cli.bench_command import bench
 from engine.cli.compare_command import compare_command
 from engine.cli.doctor_command import doctor
@@ -50,10 +52,12 @@ COMMANDS: tuple[click.Command, ...] = (
     runs,
     export,
     import_command,
+    annotate_command,
     stats,
     report_page,
     agreement_command,
     compare_command,
+    baseline,
     experiment,
     rehearse,
 )

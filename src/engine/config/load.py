@@ -37,6 +37,18 @@ def load_config(path: Path) -> RunConfig:
     return parse_config(text, source=str(path), folder=path.parent)
 
 
+def load_presets(path: Path) -> dict[str, ModelSettings]:
+    """The presets of a configuration file that `load_config` reads, each as settings of a stage.
+
+    A preset that names no model is left out: it is of use to stages alone.
+    """
+    document = read_document(path.read_text(encoding="utf-8"), source=str(path))
+    presets = presets_of(document.data)
+    return {
+        name: ModelSettings.model_validate(preset) for name, preset in presets.items() if "model" in preset
+    }
+
+
 def parse_config(text: str, *, source: str, folder: Path) -> RunConfig:
     """As `load_config`, for text; `source` names it in messages."""
     return config_of(read_document(text, source=source), folder)

@@ -14,6 +14,7 @@ from engine.rehearsal.assistant import write_assistant_turn
 from engine.rehearsal.defects import Defect, assistant_flaw, is_cured, simulator_flaw
 from engine.rehearsal.dice import Dice, hash64
 from engine.rehearsal.figures import end_hazard
+from engine.rehearsal.judge import judge
 from engine.rehearsal.simulator import current_topic, write_thanks, write_user_turn
 from engine.rehearsal.tastes import statements
 from engine.rehearsal.tokens import MESSAGE_OVERHEAD, cut_to_tokens, estimate_tokens
@@ -33,18 +34,25 @@ class Answer:
     digest: int
 
 
-def answer(asked: Asked, *, seed: int, defect_rate: float, run_seed: int = 0) -> Answer:
+def answer(
+    asked: Asked, *, seed: int, defect_rate: float, run_seed: int = 0, judge_error_rate: float = 0.0
+) -> Answer:
     """Equal requests get equal answers, whatever came before."""
     digest = hash64(seed, asked.digest_input)
-    view = view_of(asked.messages)
     dice = Dice(digest)
-    text, finish_reason = _speak(view, asked, dice, seed, defect_rate, run_seed)
+    view: SimulatorView | AssistantView | QuestionView | None = None
+    judged = judge(asked.messages, dice, judge_error_rate)
+    if judged is not None:
+        text, finish_reason = judged, "stop"
+    else:
+        view = view_of(asked.messages)
+        text, finish_reason = _speak(view, asked, dice, seed, defect_rate, run_seed)
     if asked.max_tokens is not None and estimate_tokens(text) > asked.max_tokens:
         text, finish_reason = cut_to_tokens(text, asked.max_tokens), "length"
     counts = [estimate_tokens(message.text) + MESSAGE_OVERHEAD for message in asked.messages]
     prompt_tokens = sum(counts)
     # A provider's cache holds what the previous request of this dialogue ended with.
-    has_earlier_turns = not isinstance(view, QuestionView) and bool(view.own_turns)
+    has_earlier_turns = isinstance(view, SimulatorView | AssistantView) and bool(view.own_turns)
     return Answer(
         text=text,
         finish_reason=finish_reason,

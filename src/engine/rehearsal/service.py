@@ -135,7 +135,10 @@ class Service:
     def _answer(self, body: dict[str, object], dialect: Dialect | None) -> Reply:
         asked = read_asked(body if dialect is None else _translated(body, dialect))
         settings = self.settings
-        said = answer(asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed)
+        said = answer(
+            asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed,
+            judge_error_rate=settings.judge_error_rate,
+        )  # fmt: skip
         return Reply(
             body=completion_body(asked, said, settings.seed)
             if dialect is None or dialect.reply is None

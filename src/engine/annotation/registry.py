@@ -1,0 +1,52 @@
+"""The annotators by name, and what of a configuration each of them asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from engine.annotation.annotator import Annotator, Judge
+from engine.annotation.judgements import HALLUCINATION, INTENT, RATINGS, SATISFACTION
+from engine.annotation.preferences import PreferenceJudge
+from engine.annotation.translation import Translator
+from engine.config.settings import ModelSettings, RunConfig, StageName
+from engine.errors import ConfigError
+
+_PREFERENCES: Annotator = PreferenceJudge()
+_TRANSLATION: Annotator = Translator()
+ANNOTATORS: Mapping[str, Annotator] = {
+    each.name: each for each in (INTENT, HALLUCINATION, RATINGS, _PREFERENCES, _TRANSLATION, SATISFACTION)
+}
+REHEARSAL_JUDGE = "rehearsal-judge"
+_JUDGE_TOKENS = 2048
+
+
+def judge_of(config: RunConfig, role: StageName) -> Judge:
+    """Whom an annotator asks: the stage of its own role, else the judge, else one of the engine's own.
+
+    Raises ConfigError where endpoints are configured and no model is.
+    """
+    settings = config.stages.get(role) or config.stages.get("judge")
+    if settings is None:
+        if config.endpoints:
+            raise ConfigError(
+                f"the configuration names no model for {role}: set stages.judge.model, or "
+                f"stages.{role}.model, or name presets with --judge."
+            )
+        settings = own_judge(config)
+    return Judge(judge_name(settings.model), settings)
+
+
+def own_judge(config: RunConfig, model: str = REHEARSAL_JUDGE) -> ModelSettings:
+    """The judge that the embedded endpoint plays, or the local model."""
+    if config.local is not None:
+        model = config.stages["simulator"].model if "simulator" in config.stages else "local"
+        return ModelSettings(
+            model=model, temperature=0.0, max_tokens=512, context_tokens=config.local.context_tokens
+        )
+    return ModelSettings(model=model, temperature=0.0, max_tokens=_JUDGE_TOKENS, structured="json_schema")
+
+
+def judge_name(model: str) -> str:
+    """A model's name as a judge's: its last part, without what would not fit a name."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", model.rpartition("/")[2]).strip("-.")[:60] or "judge"
