@@ -19,4 +19,4 @@ def require_libraries(what: str, *names: str) -> None:
 
 def is_plotting_possible() -> bool:
     """Whether figures can be drawn."""
-    return find_spec("matplotlib") is not None
+    return find_spec("matplotlib") is not None and find_spec("wordcloud") is not None

@@ -133,8 +133,10 @@ def _told_apart(
         return None
     scores = np.zeros(len(labels))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED)
-    for train, test in splitter.split(labels, labels, users):
-        if len(set(labels[train])) < 2:
+    # A profile that both sides have lies in one fold: what it says must not be learned from the other side.
+    groups = np.array([user_of(c) for conversations in kept for c in conversations])
+    for train, test in splitter.split(labels, labels, groups):
+        if len(set(labels[train])) < 2 or not len(test):
             return None
         found = make().fit(rows[train], labels[train]).decision_function(rows[test])
         # Each fold has a scale of its own; what is compared across folds is how far above its middle.

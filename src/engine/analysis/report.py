@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from engine.analysis import report_sections as tables
 from engine.analysis.figures import Drawn, draw_all, word_clouds
 from engine.analysis.glyphs import Glyphs
-from engine.analysis.libraries import is_plotting_possible
 from engine.analysis.report_page import Block, Picture
 from engine.analysis.report_tally import ReportTally, RunFacts
 from engine.analysis.sections import Section
@@ -64,11 +63,6 @@ def blocks_of(
         found = (tables.run_facts(facts, sum(tally.statistics.construction.values())),)
         blocks.append(Block(found[0].title, found, _pictures(drawn.get("throughput"))))
     return blocks
-
-
-def usable_glyphs(font: Glyphs | None = None) -> Glyphs | None:
-    """The font to draw with, None where nothing can be drawn."""
-    return font or (Glyphs() if is_plotting_possible() else None)
 
 
 def _pictures(drawn: Drawn | None) -> tuple[Picture, ...]:

@@ -11,7 +11,7 @@ from engine.schema.dataset import Construction, Conversation, ConversationTurn, 
 
 _USED = (
     "id", "task_name", "language", "scenario", "profile", "history", "end_reason", "models",
-    "dropped_because",
+    "dropped_because", "construction",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def read_engine_record(record: Mapping[str, object], place: Place) -> Conversati
             fields={key: text_of(value) for key, value in _object(profile.get("fields")).items()},
         ),
         language=text_of(record.get("language")),
-        construction=Construction.LLM_LLM,
+        construction=_construction(record.get("construction")),
         models={side: text_of(name) for side, name in models.items()},
         end_reason=text_of(record.get("end_reason")) or None,
         flags=tuple(dict.fromkeys(text_of(f.get("rule")) for f in findings)),
@@ -66,6 +66,12 @@ def _turn(message: Mapping[str, object], rules: Sequence[str]) -> ConversationTu
         flags=tuple(dict.fromkeys((*marks, *rules))),
         extra=rest_of(message, ("role", "content", "flags")),
     )
+
+
+def _construction(value: object) -> Construction:
+    """Two LLMs, unless the record says otherwise, as those of `engine baseline` do."""
+    known = {each.value: each for each in Construction}
+    return known.get(text_of(value), Construction.LLM_LLM)
 
 
 def _object(value: object) -> dict[str, object]:
