@@ -34,6 +34,17 @@ stages:
   assistant: {model: SmolLM2-135M-Instruct, max_tokens: 16}
 """
 
+# With the packed rules, and a reply long enough to say its end prompt back.
+ECHO_JOBS = '{"profile": "p001", "task": "skills", "scenario": 2}\n'
+ECHO_CONFIG = """
+jobs: jobs.jsonl
+conversation: {max_rounds: 2}
+local: {slots: 1, context_tokens: 4096, exact: true}
+stages:
+  simulator: {model: SmolLM2-135M-Instruct, max_tokens: 40}
+  assistant: {model: SmolLM2-135M-Instruct, max_tokens: 24}
+"""
+
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("xllamacpp") is None, reason="the extra [local] (xllamacpp) is not installed"
 )
@@ -91,6 +102,17 @@ def test_real_model_holds_conversations_and_the_rules_see_what_it_does(
     assert engine("verify", "r", "--runs-dir", tmp_path) == 0
     assert engine("run", config, "--local", "--run", "r", "--runs-dir", tmp_path) == 0
     assert "is complete; nothing was sent" in capsys.readouterr().out
+
+
+def test_real_model_says_its_end_prompt_back_and_the_rules_see_it(tmp_path: Path) -> None:
+    config = tmp_path / "engine.yaml"
+    config.write_text(ECHO_CONFIG)
+    (tmp_path / "jobs.jsonl").write_text(ECHO_JOBS)
+    assert engine("run", config, "--local", "--run", "r", "--runs-dir", tmp_path) == 0
+    (record,) = records(tmp_path / "r" / "conversations.jsonl")
+    rules = {flag["rule"] for flag in list_of(record["flags"])}
+    assert {"parroted_end_prompt", "imitated_system_note"} <= rules
+    assert "parroted_end_prompt" in str(record["dropped_because"])
 
 
 def list_of(value: object) -> list[dict[str, object]]:
