@@ -49,6 +49,10 @@ def ngrams(sequence: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
 def content_units(text: str) -> frozenset[str]:
     """What a text is about: stems of words that carry meaning; character pairs in scripts without spaces."""
     found = units(text)
-    stems = {_ENDING.sub("", unit) for unit in found if len(unit) > 2 and unit not in _STOP}
+    stems = {
+        _ENDING.sub("", unit)
+        for unit in found
+        if len(unit) > 2 and unit not in _STOP and "'" not in unit.replace("’", "'")
+    }
     pairs = {a + b for a, b in pairwise(found) if _IS_CJK.match(a) and _IS_CJK.match(b)}
     return frozenset(stems | pairs)
