@@ -137,7 +137,8 @@ def _language_note(found: Comparison) -> str:
                 "Profile facts "
                 "are read as they came."
             )
-    if found.first.language != found.second.language:
+    languages = {side.language for side in sides} - {""}
+    if len(languages) > 1:
         return (
             "The languages differ and neither dataset is translated: lengths, diversity, manners and "
             "likeness "

@@ -19,12 +19,17 @@ MERGED_ASPECTS: Mapping[str, str] = {
     "new travel planning": "travel_habits",
     "recipe planning": "dining_preferences",
 }
+# Different phrases of a task that are kept; summaries are free text and would grow with the data.
+_MOST_PHRASES = 100_000
 # What closed vocabularies call the rest.
 _NO_PREFERENCE = ("other", "others", "其他", "其它")
 
 
 class Preferences:
-    """Counts phrases, lower-cased, by task; a phrase counts once a conversation."""
+    """Counts phrases, lower-cased, by task; a phrase counts once a conversation.
+
+    Memory is bounded: of very many different phrases those that have come once are forgotten.
+    """
 
     def __init__(self, author: str | None = None, merged: Mapping[str, str] = MERGED_ASPECTS) -> None:
         self._author = author
@@ -43,7 +48,10 @@ class Preferences:
         said = {_clean(str(phrase)) for phrase in found.value}
         mapped = set(self._labels(conversation)) - said
         task = conversation.task
-        self.by_task.setdefault(task, Counter()).update(sorted((said | mapped) - {""}))
+        counts = self.by_task.setdefault(task, Counter())
+        counts.update(sorted((said | mapped) - {""}))
+        if len(counts) > _MOST_PHRASES:
+            self.by_task[task] = Counter({phrase: n for phrase, n in counts.items() if n > 1})
         if mapped:
             self.from_profiles.setdefault(task, Counter()).update(sorted(mapped))
 
