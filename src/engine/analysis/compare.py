@@ -24,6 +24,8 @@ from engine.analysis.words import units
 from engine.schema.conversation import Role
 from engine.schema.dataset import Construction, Conversation
 
+# Utterances that draws of a few thousand units are taken from.
+_MOST_TEXTS = 1_000
 _WITH_PEOPLE = (Construction.HUMAN_HUMAN, Construction.HUMAN_LLM)
 
 
@@ -212,7 +214,9 @@ def _diversity(
             parts = [
                 [c for c in sample.conversations if task is None or c.task == task] for sample in samples
             ]
-            one, other = ([units(text) for text in _texts(part, role, reading)] for part in parts)
+            one, other = (
+                [units(text) for text in _texts(part, role, reading)[:_MOST_TEXTS]] for part in parts
+            )
             if rows := compare_diversity(one, other):
                 found[role.value if task is None else f"{role.value}, {task}"] = rows
     return found

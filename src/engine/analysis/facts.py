@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.analysis.words import content_units
 from engine.schema.conversation import Role
@@ -32,6 +33,10 @@ class Revealing:
     conversations: int
 
 
+# Profiles come again with each of their conversations.
+_fact = lru_cache(maxsize=4_096)(content_units)
+
+
 def facts_of(profile: ProfileText) -> tuple[Fact, ...]:
     """The facts of a profile whose aspects are known; empty of others."""
     parts = (
@@ -40,7 +45,7 @@ def facts_of(profile: ProfileText) -> tuple[Fact, ...]:
         if aspect not in _LEFT_OUT
         for part in _BETWEEN.split(text)
     )
-    return tuple(dict.fromkeys(fact for part in parts if (fact := content_units(part))))
+    return tuple(dict.fromkeys(fact for part in parts if (fact := _fact(part))))
 
 
 def revealed(conversation: Conversation, profile: ProfileText | None = None) -> list[float]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import pairwise
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uac00-\ud7af"
@@ -45,7 +44,6 @@ def ngrams(sequence: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
     return zip(*(sequence[i:] for i in range(n)), strict=False)
 
 
-@lru_cache(maxsize=50_000)
 def content_units(text: str) -> frozenset[str]:
     """What a text is about: stems of words that carry meaning; character pairs in scripts without spaces."""
     found = units(text)
