@@ -367,6 +367,39 @@ def _locked(world: World) -> tuple[int, ...]:
     return codes
 
 
+def made_file(world: World, lines: bytes) -> Path:
+    path = world.folder / "made.jsonl"
+    path.write_bytes(lines)
+    return path
+
+
+ONE = b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n'
+
+
+@case("labels of one author alone (`engine agreement`)")
+def _one_author(world: World) -> int:
+    return engine("agreement", made_file(world, ONE))
+
+
+@case("a task that a dataset does not have (`engine compare`)")
+def _no_such_task(world: World) -> int:
+    made = made_file(world, ONE)
+    return engine("compare", made, made, "--task", "sailing")
+
+
+@case("a font that is none (`engine report`)")
+def _no_font(world: World) -> int:
+    made = made_file(world, ONE)
+    return engine("report", made, "--font", made)
+
+
+@case("a dataset without conversations (`engine report`)")
+def _nothing_to_report(world: World) -> int:
+    world.configure(endpoints__default__base_url="http://127.0.0.1:9/v1")
+    world.run()
+    return engine("report", "r", "--runs-dir", world.runs)
+
+
 def edit_template(world: World) -> None:
     path = world.folder / "templates" / "travel" / "description.en.jinja"
     path.write_text(path.read_text().replace("{{", "soon {{", 1))
