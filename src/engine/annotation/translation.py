@@ -33,6 +33,7 @@ _SHORTEST = 20  # of shorter texts a ratio says nothing
 _ZH_PER_EN = (0.12, 0.7)
 _LEAST_CHINESE = 0.35
 _MOST_CHINESE = 0.1
+_MOSTLY = 0.5
 _PARTS = ("scenario", "profile")
 _SCHEMA = ReplySchema("translation", strict_object(translation={"type": "string"}))
 
@@ -62,7 +63,7 @@ class Translator:
             if target not in holder.translations:
                 texts.append((part, holder.text))
         for step, text in texts:
-            if text.strip():
+            if needs_translation(text, target):
                 shown = shorten(text, left)
                 check = partial(_check, source=shown, target=target)
                 yield Question(step, system, {"text": shown}, check, int(shown != text))
@@ -97,6 +98,13 @@ def target_of(conversation: Conversation) -> str:
     return "en" if language == "zh" else "zh"
 
 
+def needs_translation(text: str, target: str) -> bool:
+    """Whether `text` says something in the other language."""
+    share = _share_of_chinese(text)
+    is_there = share > _MOSTLY if target == "zh" else share < _MOST_CHINESE
+    return any(letter.isalpha() for letter in text) and not is_there
+
+
 def faults(source: str, translation: str, target: str) -> tuple[str, ...]:
     """Names of what is wrong with a translation: numbers, lists, length, untranslated."""
     found = []
@@ -104,13 +112,12 @@ def faults(source: str, translation: str, target: str) -> tuple[str, ...]:
         found.append("numbers")
     if len(_LIST_LINE.findall(source)) != len(_LIST_LINE.findall(translation)):
         found.append("lists")
-    if len(source) >= _SHORTEST:
+    share = _share_of_chinese(source)
+    is_plain = share < _MOST_CHINESE if target == "zh" else share > _MOSTLY
+    if len(source) >= _SHORTEST and is_plain:
         low, high = _ZH_PER_EN
-        ratio = len(translation) / len(source)
-        if target == "en":
-            ratio = 1 / ratio
-        is_named = target == "zh" and _share_of_chinese(source) > _MOST_CHINESE
-        if not is_named and not low <= ratio <= high:
+        chinese, english = (translation, source) if target == "zh" else (source, translation)
+        if not low <= len(chinese) / len(english) <= high:
             found.append("length")
     share = _share_of_chinese(translation)
     is_left = share > _MOST_CHINESE if target == "en" else share < _LEAST_CHINESE
