@@ -14,6 +14,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from engine.annotation.people import FILE_NAME
+from engine.annotation.stored import RunAnnotations
 from engine.cli.dataset_argument import dataset_argument, find_dataset
 from engine.cli.display import shape_table
 from engine.cli.shared_options import json_option, runs_dir_option
@@ -21,6 +23,7 @@ from engine.clock import SystemClock
 from engine.dataset.build import write_dataset
 from engine.dataset.engine_record import ENGINE
 from engine.dataset.export import VIEW_NAMES, ExportRequest, ExportResult, export_dataset
+from engine.dataset.export_facts import ordered
 from engine.dataset.export_folder import refuse_existing, refuse_folder
 from engine.dataset.export_formats import FORMATS
 from engine.dataset.import_export import default_export_name, write_as_imported
@@ -103,6 +106,7 @@ def export(
     The records of an imported run come back as they came, byte for byte, unless a part is chosen.
     """
     dataset = open_dataset(find_dataset(runs_dir, dataset_name))
+    is_annotated = dataset.is_run and _is_annotated(dataset.path)
     only_kept = only_kept and include is None
     selection = Selection(only_kept, tasks, dict(map(_min_rating, min_ratings)), language, author)
     ratio = NO_SPLIT if split is None else parse_ratio(split)
@@ -115,12 +119,10 @@ def export(
         )
     if dataset.is_run and is_whole and dataset.format == ENGINE.name == chosen:
         return _export_run(dataset, out, only_kept=only_kept, force=force, as_json=as_json)
-    if (
-        dataset.is_run
-        and is_whole
-        and dataset.format != ENGINE.name
-        and chosen in (AS_IMPORTED, dataset.format)
-    ):
+    as_it_came = chosen == AS_IMPORTED or (
+        chosen == dataset.format != ENGINE.name and (form is None or not is_annotated)
+    )
+    if dataset.is_run and is_whole and as_it_came:
         return _export_import(dataset, out, force=force, as_json=as_json)
     request = ExportRequest(
         form=chosen, view=view, selection=selection, ratio=ratio, redact=redact, plain=plain, licence=licence,
@@ -128,8 +130,20 @@ def export(
         date=datetime.fromtimestamp(SystemClock().wall(), UTC).date().isoformat(),
     )  # fmt: skip
     path = out or _default_place(dataset, chosen, view)
-    _say(export_dataset(dataset, request, path, force=force), as_json=as_json)
+    if not is_annotated:
+        _say(export_dataset(dataset, request, path, force=force), as_json=as_json)
+        return 0
+    with closing(RunAnnotations(dataset.path)) as annotations:
+        dataset = open_dataset(dataset.path, annotate=annotations)
+        _say(export_dataset(dataset, request, path, force=force), as_json=as_json)
     return 0
+
+
+def _is_annotated(folder: Path) -> bool:
+    """Whether judges or people said something of the run's conversations."""
+    with closing(Reader(folder / JOURNAL_NAME)) as reader:
+        # A stage's name is that of its annotator, and behind an @ that of its judge.
+        return any("@" in stage for stage in reader.stages()) or (folder / FILE_NAME).is_file()
 
 
 def _min_rating(text: str) -> tuple[str, int]:
@@ -204,7 +218,7 @@ def _say(result: ExportResult, *, as_json: bool) -> None:
         return
     click.echo(f"{counts.conversations} conversations written to {result.path}")
     for table, rows in counts.rows.items():
-        by = ", ".join(f"{part} {number}" for part, number in rows.items() if part)
+        by = ", ".join(f"{part} {number}" for part, number in ordered(rows).items() if part)
         click.echo(f"  {table:<16} {rows.total()}{by and f' ({by})'}")
     for reason, number in counts.left_out.most_common():
         click.echo(f"  left out         {number} ({reason})")

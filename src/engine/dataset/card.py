@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from engine.dataset.export_facts import ExportCounts
+from engine.dataset.export_facts import ExportCounts, ordered
 from engine.dataset.licence import UNKNOWN
 from engine.dataset.personal_data import KINDS, Scan
 from engine.version import __version__
@@ -127,9 +127,11 @@ def _contents(facts: CardFacts) -> str:
     parts = [part for part in counts.parts if part]
     lines = []
     if parts:
-        lines += [_table(("part", "conversations"), counts.parts.items()), "", facts.split_note, ""]
+        lines += [_table(("part", "conversations"), ordered(counts.parts).items()), "", facts.split_note, ""]
     for table, rows in counts.rows.items():
-        total = ", ".join(f"{count} in {part}" for part, count in rows.items() if part) or str(rows.total())
+        total = ", ".join(f"{count} in {part}" for part, count in ordered(rows).items() if part) or str(
+            rows.total()
+        )
         lines.append(f"- {table}: {total} rows")
     lines.append("")
     for title, name in (("task", "task"), ("language", "language"), ("who spoke", "construction"),

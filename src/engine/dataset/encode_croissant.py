@@ -17,9 +17,10 @@ _TYPES: Mapping[ColumnKind, str] = {
     "text": "sc:Text", "json": "sc:Text", "texts": "sc:Text", "int": "sc:Integer", "bool": "sc:Boolean",
 }  # fmt: skip
 _VOCABULARY = (
-    "citeAs", "column", "examples", "extract", "field", "fileObject", "fileProperty", "fileSet", "format",
-    "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references",
-    "regex", "repeated", "replace", "separator", "source", "subField", "transform",
+    "citeAs", "column", "equivalentProperty", "examples", "extract", "field", "fileObject", "fileProperty",
+    "fileSet", "format", "includes", "isLiveDataset", "jsonPath", "key", "md5", "parentField", "path",
+    "recordSet", "references", "regex", "repeated", "replace", "samplingRate", "separator", "source",
+    "subField", "transform",
 )  # fmt: skip
 _CONTEXT: Mapping[str, object] = {
     "@language": "en",
@@ -63,7 +64,6 @@ def describe(
         "name": name,
         "description": description,
         "license": licence,
-        "url": "https://example.org/",
         "version": "1.0.0",
         "datePublished": published,
         "citeAs": cite_as,

@@ -57,7 +57,7 @@ def encode_jsonl(conversation: Conversation, author: str | None = None) -> dict[
         "preference_summary": summary_of(conversation, author),
         "annotations": [_annotation(each) for each in conversation.annotations],
         "label_sets": {
-            kind: {"name": labels.name, "labels": list(labels.labels), "is_multi": labels.is_multi}
+            str(kind): {"name": labels.name, "labels": list(labels.labels), "is_multi": labels.is_multi}
             for kind, labels in conversation.label_sets.items()
         },
         "origin": {

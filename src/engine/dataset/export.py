@@ -15,7 +15,7 @@ import orjson
 
 from engine.dataset.card import CardFacts, Config, write_card
 from engine.dataset.encode_croissant import DescribedFile, describe
-from engine.dataset.export_facts import ExportCounts, describe_source
+from engine.dataset.export_facts import ExportCounts, describe_source, ordered
 from engine.dataset.export_folder import (
     MANIFEST,
     create,
@@ -24,7 +24,7 @@ from engine.dataset.export_folder import (
     spare_folder,
     sync,
 )
-from engine.dataset.export_formats import SUFFIXES, TABULAR, Writer, make_writer
+from engine.dataset.export_formats import FORMATS, SUFFIXES, TABULAR, Writer, make_writer
 from engine.dataset.how_to_load import how_to_load
 from engine.dataset.licence import UNKNOWN, licence_of, licence_text, licence_url, notice_text
 from engine.dataset.personal_data import Scan, redacted
@@ -93,6 +93,11 @@ def check_request(dataset: Dataset, request: ExportRequest, out: Path, *, force:
         raise UsageError(
             f"--view {view}: is made from what gates refused while the engine held a run; {dataset.name} was "
             "not held by it."
+        )
+    if form not in FORMATS and request.selection.language != "both":
+        raise UsageError(
+            f"--language {request.selection.language}: records of {form} are written as they came; name "
+            f"another --format ({', '.join(FORMATS)})."
         )
     if request.plain and form != "openai":
         raise UsageError("--plain: is for --format openai alone.")
@@ -257,7 +262,7 @@ def _write_companions(
             request.form,
             out.name,
             table=next(iter(files), request.view or "conversations"),
-            part=next(iter(counts.parts)),
+            part=next(iter(ordered(counts.parts))),
             is_file=is_file,
         ),
         split_note=(

@@ -111,7 +111,7 @@ class ExportCounts:
         self.rehearsed += conversation.extra.get("is_rehearsal") is True
         self._count("task", conversation.task)
         self._count("language", conversation.language)
-        self._count("construction", conversation.construction)
+        self._count("construction", conversation.construction.value)
         self._count("end_reason", conversation.end_reason or "")
         for side, model in conversation.models.items():
             self._count(f"{side}_model", model)
@@ -145,8 +145,8 @@ class ExportCounts:
             "utterances": self.utterances,
             "rounds": self.rounds,
             "rehearsed": self.rehearsed,
-            "rows": {table: dict(rows) for table, rows in self.rows.items()},
-            "parts": {part: count for part, count in self.parts.items() if part},
+            "rows": {table: ordered(rows) for table, rows in self.rows.items()},
+            "parts": {part: count for part, count in ordered(self.parts).items() if part},
             "left_out": dict(self.left_out),
             "dropped_because": dict(self.dropped_because),
             **{f"by_{name}": dict(counts.most_common()) for name, counts in self.by.items()},
@@ -169,4 +169,10 @@ class ExportCounts:
         counts[key if key in counts or len(counts) < _NAMES else "(others)"] += 1
 
 
+def ordered(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts by part in the parts' usual order."""
+    return {part: counts[part] for part in sorted(counts, key=_ORDER.index)}
+
+
+_ORDER = ("", "train", "validation", "test")
 _VERDICTS = {True: "hallucinated", False: "not hallucinated", None: "cannot tell"}

@@ -43,7 +43,7 @@ class Selection:
             if reason:
                 left_out[reason] += 1
             elif self.language == "both":
-                yield conversation
+                yield with_translations(conversation)
             elif (given := in_language(conversation, self.language)) is not None:
                 yield given
             else:
@@ -79,32 +79,42 @@ def in_language(conversation: Conversation, language: str) -> Conversation | Non
         if text is None:
             return None
         turns.append(replace(turn, content=text, translations={}, annotations=_told(turn.annotations)))
-    whole = {
-        key: text
-        for each in conversation.annotations
-        if each.kind == Kind.TRANSLATION and isinstance(each.value, Mapping)
-        if each.value.get("language") == language
-        for key, text in each.value.items()
-        if isinstance(text, str)
-    }
+    conversation = with_translations(conversation)
     scenario, profile = conversation.scenario, conversation.profile
     return replace(
         conversation,
         turns=tuple(turns),
         scenario=ScenarioText(
             number=scenario.number,
-            text=scenario.translations.get(language) or whole.get("scenario") or scenario.text,
+            text=scenario.translations.get(language) or scenario.text,
             variables=scenario.variables,
         ),
         profile=ProfileText(
             profile_id=profile.profile_id,
-            text=profile.translations.get(language) or whole.get("profile") or profile.text,
+            text=profile.translations.get(language) or profile.text,
             fields=profile.fields,
         ),
         language=language,
         annotations=_told(conversation.annotations),
         source_bytes=b"",  # no longer what came
     )
+
+
+def with_translations(conversation: Conversation) -> Conversation:
+    """The conversation with what annotations say of its scenario and profile in another language."""
+    scenario, profile = conversation.scenario, conversation.profile
+    for each in conversation.annotations:
+        if each.kind != Kind.TRANSLATION or not isinstance(each.value, Mapping):
+            continue
+        told = {key: text for key, text in each.value.items() if isinstance(text, str) and text}
+        language = told.get("language", "")
+        if "scenario" in told:
+            translations = {language: told["scenario"]} | dict(scenario.translations)
+            scenario = replace(scenario, translations=translations)
+        if "profile" in told:
+            translations = {language: told["profile"]} | dict(profile.translations)
+            profile = replace(profile, translations=translations)
+    return replace(conversation, scenario=scenario, profile=profile)
 
 
 def _told(annotations: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
