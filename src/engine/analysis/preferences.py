@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from engine.schema.annotation import Kind, find
+from engine.schema.annotation import Annotation, Kind, find
 from engine.schema.dataset import Conversation
 
 # Task to the aspect of the profile that is about it.
@@ -21,6 +21,8 @@ MERGED_ASPECTS: Mapping[str, str] = {
 }
 # Different phrases of a task that are kept; summaries are free text and would grow with the data.
 _MOST_PHRASES = 100_000
+# The origin of a phrase that came up in the conversation.
+_SAID = "conversation"
 # What closed vocabularies call the rest.
 _NO_PREFERENCE = ("other", "others", "其他", "其它")
 
@@ -45,8 +47,11 @@ class Preferences:
         found = find(conversation.annotations, Kind.PREFERENCE_SUMMARY, self._author)
         if found is None or not isinstance(found.value, Sequence) or isinstance(found.value, str):
             return
-        said = {_clean(str(phrase)) for phrase in found.value}
-        mapped = set(self._labels(conversation)) - said
+        phrases, origins = _phrases(found)
+        said = {phrase for phrase, origin in zip(phrases, origins, strict=True) if origin == _SAID}
+        # An annotation that names origins has been merged with the profile by whoever made it.
+        merged = set(phrases) if "origins" in found.details else set(self._labels(conversation))
+        mapped = merged - said
         task = conversation.task
         counts = self.by_task.setdefault(task, Counter())
         counts.update(sorted((said | mapped) - {""}))
@@ -68,6 +73,16 @@ class Preferences:
     def most_common(self, task: str, n: int) -> list[tuple[str, int]]:
         """The n most frequent phrases of a task; equally frequent ones in alphabetical order."""
         return sorted(self.by_task[task].items(), key=lambda item: (-item[1], item[0]))[:n]
+
+
+def _phrases(found: Annotation) -> tuple[list[str], list[str]]:
+    """(phrases as they were merged with synonyms, where each came from)."""
+    value = found.value if isinstance(found.value, list) else []
+    merged, origins = found.details.get("merged"), found.details.get("origins")
+    phrases = merged if isinstance(merged, list) and len(merged) == len(value) else value
+    if not isinstance(origins, list) or len(origins) != len(value):
+        origins = [_SAID] * len(value)
+    return [_clean(str(phrase)) for phrase in phrases], origins
 
 
 def _clean(phrase: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from rich.table import Table
 from engine.analysis.agreement import DRAWS, Estimate, PairAgreement, QuestionAgreement, agreement
 from engine.analysis.judgements import KINDS, Judgements
 from engine.analysis.libraries import require_libraries
-from engine.cli.dataset_argument import find_dataset
+from engine.cli.annotated import annotated_dataset
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.build import replacing
-from engine.dataset.source import Dataset, open_dataset
+from engine.dataset.source import Dataset
 from engine.errors import BadInput
 
 # A confusion matrix with more rows than this is for --json to hold.
@@ -53,8 +54,10 @@ def agreement_command(
     same name in two of them counts as two.
     """
     require_libraries("engine agreement", "numpy")
-    datasets = [open_dataset(find_dataset(runs_dir, name)) for name in names]
-    found = agreement(collect(datasets, kinds or [str(kind) for kind in KINDS]), draws=draws)
+    with ExitStack() as stack:
+        datasets = [stack.enter_context(annotated_dataset(runs_dir, name)) for name in names]
+        judgements = collect(datasets, kinds or [str(kind) for kind in KINDS])
+    found = agreement(judgements, draws=draws)
     if not found:
         raise BadInput(
             f"{', '.join(names)}: no turn or conversation was judged by two authors, so there is nothing to "

@@ -17,11 +17,10 @@ from engine.analysis.embedding import load_embedder
 from engine.analysis.libraries import require_libraries
 from engine.analysis.measures import Reading
 from engine.analysis.sections import markdown
-from engine.cli.dataset_argument import find_dataset
+from engine.cli.annotated import annotated_dataset
 from engine.cli.section_tables import print_section
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.build import replacing
-from engine.dataset.source import open_dataset
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput
 
@@ -102,9 +101,9 @@ def compare_command(
 
 
 def _sample(name: str, runs_dir: Path, tasks: tuple[str, ...], size: int) -> Sample:
-    dataset = open_dataset(find_dataset(runs_dir, name), only_kept=True)
-    wanted = (each for each in dataset if not tasks or each.task in tasks)
-    sample = draw_sample(dataset.name, wanted, size)
+    with annotated_dataset(runs_dir, name, only_kept=True) as dataset:
+        wanted = (each for each in dataset if not tasks or each.task in tasks)
+        sample = draw_sample(dataset.name, wanted, size)
     if not sample.conversations:
         of = f" of {' or '.join(map(repr, tasks))}" if tasks else ""
         raise BadInput(

@@ -17,6 +17,7 @@ from engine.analysis.report import blocks_of, figures_of
 from engine.analysis.report_page import page
 from engine.analysis.report_tally import GALLERY, ReportTally, RunFacts
 from engine.analysis.statistics import Statistics
+from engine.cli.annotated import annotated_dataset
 from engine.cli.dataset_argument import dataset_argument, find_dataset
 from engine.cli.shared_options import runs_dir_option
 from engine.dataset.build import replacing
@@ -76,10 +77,10 @@ def report(
     start = PAPER if paper else Definitions()
     definitions = Definitions(start.averages_without, start.utterances, start.merged, author or start.author)
     glyphs = Glyphs(font) if can_draw else None
-    dataset = open_dataset(find_dataset(runs_dir, dataset_name))
     tally = ReportTally(count_tokens, definitions, gallery)
-    for conversation in dataset:
-        tally.add(conversation)
+    with annotated_dataset(runs_dir, dataset_name) as dataset:
+        for conversation in dataset:
+            tally.add(conversation)
     statistics = tally.statistics
     total = sum(statistics.construction.values())
     if not total:

@@ -36,6 +36,28 @@ def test_profiles_count_only_with_the_task_that_they_are_about() -> None:
     assert found.by_task == {"preparing gifts": {"cheap": 1}}
 
 
+def test_an_annotation_that_names_origins_is_counted_as_it_was_merged() -> None:
+    each = conversation("u", "a").with_annotations(
+        (
+            Annotation(
+                Kind.PREFERENCE_SUMMARY,
+                Target("c"),
+                ["cheap rooms", "day trips"],
+                author="judge:j",
+                details={
+                    "origins": ["conversation", "profile:travel_habits"],
+                    "merged": ["low cost", "day trips"],
+                },
+            ),
+            Annotation(Kind.PROFILE_MAPPED, Target("c"), {"travel_habits": [{"en": "Solo travel"}]}),
+        )
+    )
+    found = Preferences("judge:j")
+    found.add(each)
+    assert found.by_task["travel planning"] == {"low cost": 1, "day trips": 1}
+    assert found.from_profiles["travel planning"] == {"day trips": 1}
+
+
 def test_a_conversation_without_a_summary_counts_nothing() -> None:
     found = Preferences()
     found.add(conversation("u", "a"))
