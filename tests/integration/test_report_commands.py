@@ -110,6 +110,25 @@ def test_two_files_of_the_same_conversations_agree(folder: Path, capsys: pytest.
     assert found["intent"]["pairs"][0]["coefficients"]["Cohen's kappa"]["value"] is None
 
 
+def test_a_judge_and_a_person_of_a_run_are_compared(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The person says what the judge said, so both agree; in all that reads runs both are there."""
+    runs = ("--runs-dir", folder / "runs")
+    exported, labels = folder / "judge.jsonl", folder / "person.jsonl"
+    assert engine("annotate", "rehearsed", "--with", "intent", "--limit", "10", *runs) == 0
+    assert engine("annotate", "rehearsed", "--export", exported, *runs) == 0
+    rows = [record | {"author": "human:ann"} for record in records(exported)]
+    labels.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    assert engine("annotate", "rehearsed", "--import", labels, *runs) == 0
+    capsys.readouterr()
+    assert engine("agreement", "rehearsed", "--json", *runs) == 0
+    found = json.loads(capsys.readouterr().out)
+    pair = found[0]["pairs"][0]
+    assert (pair["relation"], pair["coefficients"]["Cohen's kappa"]["value"]) == ("judge-human", 1.0)
+    out = folder / "judged.html"
+    assert engine("report", "rehearsed", "--author", "human:ann", "--out", out, *runs) == 0
+    assert "Table 3: intents" in out.read_text("utf-8")
+
+
 def test_one_author_alone_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert engine("agreement", folder / "ann.jsonl") == 65
     assert "judged by two authors" in capsys.readouterr().err

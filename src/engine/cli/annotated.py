@@ -13,7 +13,7 @@ from engine.dataset.source import Dataset, open_dataset
 
 @contextmanager
 def annotated_dataset(runs_dir: Path, name: str, *, only_kept: bool = False) -> Iterator[Dataset]:
-    """The dataset that RUN_OR_FILE names, to be read within the block; raises BadInput where there is none."""
+    """The dataset that RUN_OR_FILE names, to be read within the block. Raises BadInput."""
     dataset = open_dataset(find_dataset(runs_dir, name), only_kept=only_kept)
     if not dataset.is_run:
         yield dataset
