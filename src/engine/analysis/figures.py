@@ -229,14 +229,12 @@ def _outlined(cloud: Any, glyphs: Glyphs) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
-    from PIL import ImageFont
 
     figure = Figure(figsize=(cloud.width / 100, cloud.height / 100))
     for (phrase, _), size, (top, left), _, colour in cloud.layout_:
-        ascent = ImageFont.truetype(str(glyphs.path), size).getmetrics()[0]
         red, green, blue = (int(part) / 255 for part in re.findall(r"\d+", colour)[:3])
         figure.text(
-            left / cloud.width, 1 - (top + ascent) / cloud.height, phrase, va="baseline",
+            left / cloud.width, 1 - (top + glyphs.ascent * size) / cloud.height, phrase, va="baseline",
             color=(red, green, blue), parse_math=False,
             # Pixels at 100 an inch as points at 72.
             fontproperties=FontProperties(fname=str(glyphs.path), size=size * 0.72),

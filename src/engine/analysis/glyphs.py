@@ -32,6 +32,8 @@ class Glyphs:
             raise BadInput(
                 f"{self.path}: cannot be read as a font ({error}). --font takes a TrueType or OpenType file."
             ) from error
+        # Of the height of the line that lies above the baseline, in units of the font's size.
+        self.ascent = self._font.ascender / self._font.units_per_EM
         self.families = [*dict.fromkeys((self._font.family_name, "DejaVu Sans"))]
 
     def __repr__(self) -> str:
