@@ -9,14 +9,8 @@ side, in flight (here) and rate (`pace`), and each answers for its own refusals:
     nothing in service                         all is used up, as in a window of a minute: hold, and try one
                                                call now and then; what had been accepted is the rate
 
-Calls that were under way when the last refusal came bring no news when they are refused too. The limit
-doubles in each round at the start; later steps begin at 1 % and double while they go well.
-
-A server that queues is told by its throughput, in calls/s and tokens/s, since replies get longer and shorter
-in the course of a run (at the start, where all conversations are at the same turn, the better of both
-counts). The start ends where doubling brings surely less than 15 %, at the smallest limit that was as good;
-later a step up (a quarter) stays where throughput grows with at least the limit's power 1/4, and a step
-down, tried where latency is stretched, where it costs less.
+Calls that were under way when the last refusal came bring no news when they are refused too. How the
+limit grows, and how a queue is told, is the business of `climb`.
 
 Pure: no task, no timer, no clock. Each event is constant work, and memory is constant.
 """
@@ -25,32 +19,10 @@ from __future__ import annotations
 
 import math
 
+from engine.llm.climb import Climb
 from engine.llm.pace import MARGIN, Pace
 from engine.llm.refusals import LOAD, Refusals, Trial
-from engine.llm.throughput import Sample
 
-START = 6
-WORTH_DOUBLING = 1.15
-WORTH_DOUBLING_EXPONENT = math.log2(WORTH_DOUBLING)
-# While the limit doubles, a queue's latency lags behind it, which flatters the last level by up to 4/3.
-AS_GOOD = WORTH_DOUBLING * 4 / 3
-WORTH_EXPONENT = 0.25
-FIRST_STEP = 0.01
-LARGEST_STEP = 0.25
-# Smaller steps change throughput by less than can be measured.
-MEASURED_STEP = 0.2
-# Between steps that went wrong.
-REST_S = 5.0
-LONGEST_REST_S = 20.0
-FEWEST_SAMPLES = 200
-# Steps may cost one refusal in so many calls.
-CALLS_PER_REFUSAL = 300
-# Latency over the lowest seen: below it nothing queues, and a step down would only cost. Where calls are
-# refused a queue is not expected.
-STRETCHED = 1.4
-STRETCHED_REFUSING = 2.0
-# While calls become more and more, those that have come back are mostly short ones.
-START_BIAS = 1.25
 # Refusals further apart are not one story.
 QUIET_S = 10.0
 # The first calls of a run were few: a window that opens again lets only so many through at first.
@@ -81,50 +53,23 @@ class Governor:
     """
 
     __slots__ = (
-        "_after_trial", "_alike", "_base", "_before", "_credit", "_cut_at", "_dry_at",
-        "_dry_window", "_emptied", "_first_refused_at", "_has_refused", "_held_until", "_holds",
-        "_in_service", "_is_probing", "_is_starting", "_is_up", "_last_served", "_levels", "_limit",
-        "_low_at", "_lows", "_most", "_pace", "_patience_s", "_period_accepted", "_period_at",
-        "_period_limit", "_period_rate", "_period_window", "_probed_at", "_refusals", "_rest_s",
-        "_rested_at", "_sample", "_skip", "_start_was_cut", "_step", "_story", "_trial",
-        "_unloaded_per_token_s", "_unloaded_s",
+        "_after_trial", "_alike", "_climb", "_cut_at", "_dry_at", "_dry_window", "_emptied",
+        "_first_refused_at", "_held_until", "_holds", "_in_service", "_last_served", "_low_at", "_lows",
+        "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
+        "_period_window", "_probed_at", "_refusals", "_start_was_cut", "_story", "_trial",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
-        self._most = most
         self._pace = Pace()
-        self._limit = min(START, most)
-        # What was served through a whole round.
-        self._base = 0
-        # Replies to wait for until those sent at the old limit are in; then the sample of this limit.
-        self._skip = 0
-        self._sample = Sample(self._limit)
-        self._before: Sample | None = None
-        self._is_starting = True
-        self._levels: list[Sample] = []
-        self._is_probing = False
-        self._is_up = False
-        self._step = LARGEST_STEP
-        self._rested_at = -math.inf
-        self._rest_s = REST_S
-        # Refusals that steps may still cost.
-        self._credit = 3.0
-        self._unloaded_s = math.inf
-        self._unloaded_per_token_s = math.inf
-        self._has_refused = False
+        self._climb = Climb(most)
         self._cut_at = -math.inf
         # A period: refusals with less than QUIET_S between them. `_lows`: those without a step up to blame.
         self._period_at = -math.inf
-        self._period_limit = self._limit
-        self._period_accepted = 0
-        self._period_window = 0
-        self._lows = 0
-        self._low_at = -math.inf
-        self._alike = 0
-        self._last_served = 0
+        self._period_limit = self._climb.limit
+        self._period_accepted = self._period_window = 0
+        self._lows = self._alike = self._last_served = self._holds = 0
+        self._low_at = self._held_until = -math.inf
         self._dry_at = math.inf
-        self._held_until = -math.inf
-        self._holds = 0
         # In a drought: when its one call was sent, and after which time it would have been refused.
         self._probed_at = math.inf
         self._patience_s = PATIENCE_S
@@ -136,7 +81,7 @@ class Governor:
         self._refusals = Refusals()
         self._trial: Trial | None = None
         # The limit and the rate to go on with where a trial finds chance.
-        self._after_trial = (self._limit, math.inf)
+        self._after_trial = (self._climb.limit, math.inf)
         self._period_rate = math.inf
         self._start_was_cut = False
         self._first_refused_at = 0
@@ -144,17 +89,15 @@ class Governor:
     @property
     def most(self) -> int:
         """The most calls that may ever be in flight: the number of callers."""
-        return self._most
+        return self._climb.most
 
     @most.setter
     def most(self, most: int) -> None:
-        self._most = most
-        if self._limit > most:
-            self._set_limit(most)
+        self._climb.most = most
 
     @property
     def in_flight_limit(self) -> int:
-        return self._limit
+        return self._climb.limit
 
     @property
     def requests_per_min(self) -> float | None:
@@ -202,116 +145,9 @@ class Governor:
             return
         if self._pace.is_known:
             self._pace.replied(now, is_saturated=is_saturated)
-        if not is_saturated or in_service + 1 < 0.8 * self._limit:
+        if not is_saturated or in_service + 1 < 0.8 * self._climb.limit:
             return
-        self._credit = min(self._credit + 1 / CALLS_PER_REFUSAL, max(8.0, 0.05 * self._limit))
-        if self._skip > 0:
-            self._skip -= 1
-            return
-        sample = self._sample
-        sample.add(latency_s, output_tokens)
-        if self._is_starting:
-            # One by one, so that the first refusal comes with few calls beyond the limit.
-            self._limit = min(self._limit + 1, self._most)
-            if sample.replies >= sample.limit:
-                self._end_start_round()
-        elif sample.replies >= self._samples_needed():
-            self._end_round(now)
-
-    def _samples_needed(self) -> int:
-        if self._is_probing and not self._is_measured:
-            return self._limit
-        return max(2 * self._limit, FEWEST_SAMPLES)
-
-    @property
-    def _is_measured(self) -> bool:
-        return not (self._is_up and self._has_refused and self._step < MEASURED_STEP)
-
-    def _end_start_round(self) -> None:
-        sample, before = self._sample, self._before
-        self._note_unloaded(sample)
-        if before is not None:
-            doubt = math.sqrt(sample.variance() + before.variance())
-            worth = (sample.limit / before.limit) ** WORTH_DOUBLING_EXPONENT
-            if sample.best_gain_over(before) * (1 + 2 * doubt) < worth:
-                self._is_starting = False
-                good = (level for level in self._levels if sample.best_gain_over(level) < AS_GOOD)
-                self._set_limit(next(good, before).limit)
-                self._base = self._limit
-                return
-        self._base = sample.limit
-        if self._limit == sample.limit:
-            self._is_starting = False  # it is at its most
-            self._set_limit(self._limit)
-            return
-        self._levels.append(sample)
-        self._before = sample
-        self._sample = Sample(self._limit)
-
-    def _end_round(self, now: float) -> None:
-        """Decide on the step under test, or begin the next one: a round has gone by without a refusal."""
-        sample, before = self._sample, self._before
-        self._note_unloaded(sample)
-        if not self._is_probing or before is None:
-            self._base = self._limit
-            has_rested = now - self._rested_at >= self._rest_s
-            if has_rested and (not self._has_refused or self._credit >= self._limit * self._step):
-                self._begin_step(is_up=not self._is_up or not self._is_stretched(sample))
-            elif sample.replies >= 4 * max(self._limit, FEWEST_SAMPLES):
-                self._sample = Sample(self._limit)
-            return
-        self._is_probing = False
-        worth = (sample.limit / before.limit) ** WORTH_EXPONENT
-        if not self._is_measured or sample.gain_over(before) >= worth:
-            self._base = self._limit
-            self._rest_s = REST_S
-            if self._is_up:
-                self._step = min(2 * self._step, LARGEST_STEP)
-            self._begin_step(is_up=self._is_up)
-        else:
-            self._rest(now)
-            self._set_limit(before.limit)
-            self._base = self._limit
-
-    def _begin_step(self, *, is_up: bool) -> None:
-        if is_up and self._limit >= self._most:
-            if not self._is_stretched(self._sample):
-                return
-            is_up = False
-        self._before = self._sample
-        self._is_probing = True
-        self._is_up = is_up
-        if is_up:
-            self._set_limit(self._limit + max(1, int(self._limit * self._step)))
-        else:
-            self._set_limit(int(self._limit / (1 + LARGEST_STEP)))
-            self._base = self._limit
-
-    def _rest(self, now: float) -> None:
-        self._rested_at = now
-        self._rest_s = min(self._rest_s * 1.5, LONGEST_REST_S)
-
-    def _note_unloaded(self, sample: Sample) -> None:
-        # The least of many noisy means would be too low: each counts with its doubt.
-        surely = (1 + 2 * math.sqrt(sample.variance())) * sample.latency_s
-        if self._is_starting:
-            surely *= START_BIAS
-        self._unloaded_s = min(self._unloaded_s, surely / sample.replies)
-        if sample.tokens:
-            self._unloaded_per_token_s = min(self._unloaded_per_token_s, surely / sample.tokens)
-
-    def _is_stretched(self, sample: Sample) -> bool:
-        factor = STRETCHED_REFUSING if self._has_refused else STRETCHED
-        return sample.latency_s > factor * max(
-            self._unloaded_s * sample.replies,
-            self._unloaded_per_token_s * sample.tokens if sample.tokens else 0,
-        )
-
-    def _set_limit(self, limit: int) -> None:
-        in_air = self._limit
-        self._limit = min(max(limit, 1), self._most)
-        self._skip = max(self._limit, in_air)
-        self._sample = Sample(self._limit)
+        self._climb.on_reply(now, latency_s=latency_s, output_tokens=output_tokens)
 
     # Refusals
 
@@ -319,6 +155,7 @@ class Governor:
         self, now: float, *, sent_at: float, in_service: int, retry_after_s: float | None
     ) -> None:
         """A call that was sent at `sent_at` was refused; `in_service` others are in the air."""
+        climb = self._climb
         self._pace.refused(now)
         self._refusals.refused(sent_at)
         self._in_service = in_service
@@ -330,45 +167,45 @@ class Governor:
             return
         if self._is_chance(now, sent_at, in_service):
             return
-        self._has_refused = True
-        is_low = in_service < self._base
+        climb.has_refused = True
+        is_low = in_service < climb.base
         if sent_at <= self._cut_at and in_service and (not is_low or self._lows):
             # It was under way when the last refusal came.
             if not self._pace.is_known:
-                self._cut(in_service)
+                climb.cut(in_service)
             return
         self._open_period(now)
         is_alike = abs(in_service - self._last_served) <= 0.005 * in_service
         self._alike = self._alike + 1 if is_alike else 0
         self._last_served = in_service
         self._cut_at = now
-        self._step = FIRST_STEP
-        if self._is_starting and in_service:
-            self._rested_at = now
+        climb.begin_small()
+        if climb.is_starting and in_service:
+            climb.rested_at = now
             self._start_was_cut = True
-            self._cut(in_service)
+            climb.cut(in_service)
         elif self._is_wall(in_service):
             self._hold(now, retry_after_s)
         elif self._is_slow_rate(now, in_service):
             since, accepted = self._story
             rate = (self._pace.total - accepted) / (now - since)
             self._pace.set(now, rate * MARGIN, ceiling=rate)
-            self._set_limit(max(self._limit, self._after_trial[0]))
+            climb.set_limit(max(climb.limit, self._after_trial[0]))
             self._refusals.forget()
-        elif self._pace.is_used(now) and in_service + 1 < 0.9 * self._limit:
+        elif self._pace.is_used(now) and in_service + 1 < 0.9 * climb.limit:
             self._slow_down(now, in_service)
         elif not is_low:
-            self._rest(now)
-            if self._is_probing:
-                self._credit -= max(self._refusals.cost, self._limit - in_service)
-            self._cut(in_service)
+            climb.rest(now)
+            if climb.is_probing:
+                climb.pay(max(self._refusals.cost, climb.limit - in_service))
+            climb.cut(in_service)
         else:
-            self._rested_at, self._rest_s = now, REST_S
+            climb.stand(now)
             self._refused_low(now, in_service)
 
     def _is_chance(self, now: float, sent_at: float, in_service: int) -> bool:
         """Whether a refusal is to change nothing: chance explains it, or may, until a trial has ended."""
-        refusals, trial = self._refusals, self._trial
+        climb, refusals, trial = self._climb, self._refusals, self._trial
         if trial is not None:
             if refusals.last <= trial.first:
                 return True
@@ -380,17 +217,17 @@ class Governor:
             return False
         if refusals.is_explained():
             return True
-        is_step = self._is_probing and self._is_up
-        if (is_step and in_service >= self._base) or (sent_at <= self._cut_at and not refusals.is_dense):
+        is_step = climb.is_probing and climb.is_up
+        if (is_step and in_service >= climb.base) or (sent_at <= self._cut_at and not refusals.is_dense):
             refusals.drop_last()  # the step is to blame, or it was under way
             return False
         if refusals.is_first:
-            self._after_trial = self._limit, self._pace.rate
+            self._after_trial = climb.limit, self._pace.rate
             self._first_refused_at = in_service
             self._story = now, self._pace.total
         if refusals.is_dense or self._pace.in_window == 0:
             return False
-        if self._is_starting:
+        if climb.is_starting:
             # It doubles: a limit would show at once, and what stays alike meanwhile is chance.
             if refusals.are_enough and in_service > 1.3 * self._first_refused_at:
                 refusals.settle_background(min(refusals.share, MOST_AT_START))
@@ -399,23 +236,23 @@ class Governor:
             return False
         if refusals.are_enough:
             self._trial = Trial(refusals.share, refusals.sent_total)
-            self._is_probing = False
+            climb.is_probing = False
             since, accepted = self._story
             self._story = now - since, self._pace.total - accepted
             limit, rate = self._after_trial
             if math.isinf(rate) and self._pace.is_known:
                 rate = self._pace.rate  # it has been found since
-            self._after_trial = max(limit, self._limit), max(rate, self._pace.rate)
+            self._after_trial = max(limit, climb.limit), max(rate, self._pace.rate)
             load = LOAD * (1 - refusals.share)
             if self._pace.is_known:
                 self._pace.rate = min(self._pace.rate * load, max(1, self._pace.recent(10)) / 10 * LOAD)
             else:
-                self._set_limit(int(min(self._limit, in_service + 1) * load))
+                climb.set_limit(int(min(climb.limit, in_service + 1) * load))
             return True
-        return in_service < self._base or in_service == 0
+        return in_service < climb.base or in_service == 0
 
     def _judge(self, trial: Trial, now: float) -> None:
-        refusals = self._refusals
+        climb, refusals = self._climb, self._refusals
         is_chance = trial.verdict(refusals.sent_total)
         if is_chance is None:
             return
@@ -425,29 +262,28 @@ class Governor:
             refusals.settle_background(trial.found_share(refusals.sent_total))
             if self._pace.is_known:
                 self._pace.set(now, self._pace.rate, ceiling=rate)
-            self._has_refused = False
-            self._set_limit(limit)
-            self._is_starting, self._start_was_cut = self._start_was_cut, False
-            self._before, self._levels = None, []
+            climb.set_limit(limit)
+            climb.begin_again(is_starting=self._start_was_cut)
+            self._start_was_cut = False
         elif self._pace.is_known:
             self._pace.set(now, self._pace.rate, ceiling=min(rate, self._pace.rate / LOAD))
         else:
             seconds, accepted = self._story
             if seconds >= 1 and 10 <= accepted <= SLOW * seconds:
                 self._pace.set(now, accepted / seconds * MARGIN, ceiling=accepted / seconds)
-                self._set_limit(limit)
+                climb.set_limit(limit)
             else:
-                self._set_limit(round(limit * (1 - trial.share) * MARGIN))
+                climb.set_limit(round(limit * (1 - trial.share) * MARGIN))
         refusals.forget()
         self._lows = 0
-        self._base = self._limit
+        climb.base = climb.limit
 
     def _is_wall(self, in_service: int) -> bool:
         """Whether nothing at all is accepted any more, rather than a little less."""
         if in_service == 0:
             return self._refusals.is_dense or self._pace.in_window == 0
         if self._pace.is_known:
-            return self._refusals.is_run(4) and in_service + 1 < 0.9 * self._limit
+            return self._refusals.is_run(4) and in_service + 1 < 0.9 * self._climb.limit
         return self._refusals.is_run(8) and in_service + 1 < 0.9 * self._period_limit
 
     def _is_slow_rate(self, now: float, in_service: int) -> bool:
@@ -457,7 +293,7 @@ class Governor:
         return (
             not self._pace.is_known
             and self._refusals.are_enough
-            and not self._is_starting
+            and not self._climb.is_starting
             and in_service <= self._first_refused_at / 2
             and now - since >= 1
             and 10 <= accepted <= SLOW * (now - since)
@@ -467,33 +303,28 @@ class Governor:
         if now - self._cut_at <= QUIET_S or self._dry_at < math.inf:
             return
         self._period_at = now
-        self._period_limit = self._limit
+        self._period_limit = self._climb.limit
         self._period_rate = self._pace.rate
         self._period_accepted = self._pace.total
         self._period_window = self._pace.in_window
         self._lows = 0
         self._alike = 0
 
-    def _cut(self, limit: int) -> None:
-        self._is_starting = False
-        self._is_probing = False
-        self._set_limit(min(self._limit, limit))
-        self._base = min(self._base, self._limit)
-
     def _slow_down(self, now: float, in_service: int) -> None:
         self._lows += 1
         self._pace.cut(now, nth=self._lows, since=self._period_at)
         if self._alike >= ALIKE:
-            self._cut(in_service)
+            self._climb.cut(in_service)
 
     def _refused_low(self, now: float, in_service: int) -> None:
         """Refused at what had been served: either a rate is used up, or the limit in flight fell."""
+        climb = self._climb
         if self._pace.is_known:
             self._slow_down(now, in_service)
             return
-        if self._refusals.background and in_service + 1 >= 0.9 * self._limit:
+        if self._refusals.background and in_service + 1 >= 0.9 * climb.limit:
             # The alarm came late, so what was accepted until it says nothing of a rate.
-            self._cut(in_service)
+            climb.cut(in_service)
             return
         self._lows += 1
         since_s, accepted = now - self._period_at, self._pace.total - self._period_accepted
@@ -505,11 +336,11 @@ class Governor:
         elif is_again:
             self._pace.set(now, self._pace.recent(10) / 10 * MARGIN)
         else:
-            self._cut(round(min(self._limit, in_service) * (1 - min(0.01 * 2.0**self._lows, 0.5))))
+            climb.cut(round(min(climb.limit, in_service) * (1 - min(0.01 * 2.0**self._lows, 0.5))))
             self._held_until = max(self._held_until, now + min(0.02 * 2.0**self._lows, 0.5))
             return
         # The rate answers from here on.
-        self._set_limit(max(self._limit, self._period_limit))
+        climb.set_limit(max(climb.limit, self._period_limit))
 
     def _hold(self, now: float, retry_after_s: float | None) -> None:
         """Send nothing for a while, then one call."""
@@ -541,9 +372,9 @@ class Governor:
         self._refusals.forget()
         pace = self._pace
         if lasted_s < QUIET_S and not pace.is_known and self._in_service >= STILL_SERVED * self._period_limit:
-            self._set_limit(self._in_service + 1)  # a limit in flight that fell
+            self._climb.set_limit(self._in_service + 1)  # a limit in flight that fell
             return
-        self._set_limit(max(self._limit, self._period_limit))
+        self._climb.set_limit(max(self._climb.limit, self._period_limit))
         if lasted_s >= QUIET_S:
             # A window of a minute, most likely. It opened after the last refusal: so what was accepted in the
             # minute before now was in it, and all of it if that was the first minute.
@@ -563,4 +394,6 @@ class Governor:
 
     def __repr__(self) -> str:
         rate = f", {self._pace.rate * 60:,.0f} requests/min" if self._pace.is_known else ""
-        return f"Governor({self._limit} in flight{rate}{', starting' if self._is_starting else ''})"
+        return (
+            f"Governor({self._climb.limit} in flight{rate}{', starting' if self._climb.is_starting else ''})"
+        )

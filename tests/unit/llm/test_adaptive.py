@@ -20,7 +20,8 @@ from tests.doubles.simulated_server import (
     lognormal,
 )
 
-from engine.llm.adaptive import START, Governor
+from engine.llm.adaptive import Governor
+from engine.llm.climb import START
 
 SIGMA = 0.6
 # Of a lognormal with median 1.
