@@ -36,9 +36,9 @@ class CanaryServer:
         if number == self.kill_at:
             self.process.kill()  # type: ignore[attr-defined]
         if number % 7 == 0:
-            return Reply(429, b"{}", (("retry-after-ms", "5"),))
+            return Reply(429, b"{}", (("retry-after-ms", "50"),))
         if number % 11 == 0:
-            return Reply(500, b"{}", (("retry-after-ms", "5"),))
+            return Reply(500, b"{}", (("retry-after-ms", "50"),))
         messages = request["messages"]
         assert isinstance(messages, list)
         spoken = sum(message["role"] == "assistant" for message in messages)
