@@ -7,19 +7,21 @@ reads what the summaries brought.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import orjson
+
 from engine.annotation import synonyms
 from engine.annotation.annotator import Annotator, Judge, annotation_stage, stage_name
 from engine.annotation.context import Room
-from engine.annotation.preferences import PreferenceJudge
+from engine.annotation.profile_judges import read_vocabulary
 from engine.annotation.prompts import Prompts, load_prompts
-from engine.annotation.registry import ANNOTATORS, judge_of
+from engine.annotation.registry import configured, judge_of
 from engine.annotation.stored import collect_phrases
 from engine.config.settings import RunConfig
 from engine.dataset.source import Dataset, open_dataset
@@ -43,6 +45,7 @@ class Work:
     annotator: Annotator
     judge: Judge
     prompts: Prompts
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def stage(self) -> str:
@@ -70,11 +73,16 @@ def plan_work(
     """
     work = []
     for name in dict.fromkeys(names):
-        annotator = ANNOTATORS[name]
+        options: dict[str, object] = {}
         if name == "preferences":
-            annotator = PreferenceJudge(merge_aspects(config, config_dir))
+            options["merge_aspects"] = merge_aspects(config, config_dir)
+        elif name in ("profile", "recovery"):
+            # As text: the order of labels is that of the prompt, and so is identity.
+            options["vocabulary"] = orjson.dumps(read_vocabulary(config.templates, config_dir)).decode()
+        annotator = configured(name, options)
         prompts = load_prompts(name, config.templates, config_dir)
-        work += [Work(annotator, judge, prompts) for judge in judges or (judge_of(config, annotator.role),)]
+        asked = judges or (judge_of(config, annotator.role),)
+        work += [Work(annotator, judge, prompts, options) for judge in asked]
     return work
 
 
@@ -113,11 +121,7 @@ def stages_of(
     )
     stages = []
     for each in work:
-        stage = annotation_stage(each.annotator, each.judge, each.prompts, conversations)
-        aspects = merge_aspects(config, config_dir) if each.annotator.name == "preferences" else {}
-        if aspects:
-            stage = replace(stage, identity={**stage.identity, "merge_aspects": aspects})
-        stages.append(stage)
+        stages.append(annotation_stage(each.annotator, each.judge, each.prompts, conversations, each.options))
         if each.annotator.name == "preferences":
             prompts = load_prompts(synonyms.NAME, config.templates, config_dir)
             phrases = partial(collect_phrases, folder, each.judge.name)

@@ -28,6 +28,7 @@ from engine.wire.reply_schema import ReplySchema
 
 INCOMPLETE = "incomplete"
 ATTEMPTS = 3
+OPTION = "option."
 _REFUSED = frozenset({"content_filter", "refusal"})
 
 
@@ -117,9 +118,13 @@ def stage_name(annotator: str, judge: str) -> str:
 
 
 def annotation_stage(
-    annotator: Annotator, judge: Judge, prompts: Prompts, conversations: Callable[[], Iterable[Conversation]]
+    annotator: Annotator,
+    judge: Judge,
+    prompts: Prompts,
+    conversations: Callable[[], Iterable[Conversation]],
+    options: Mapping[str, object] | None = None,
 ) -> Stage:
-    """The stage that asks `judge` about each of `conversations`."""
+    """The stage that asks `judge` about each of `conversations`; the annotator's options are identity."""
     settings = judge.settings
     room = Room.of(settings.context_tokens, settings.max_tokens)
     return Stage(
@@ -133,6 +138,7 @@ def annotation_stage(
         identity={
             "annotator.version": annotator.version,
             "annotator.attempts": ATTEMPTS,
+            **{f"{OPTION}{name}": value for name, value in (options or {}).items()},
             **{f"template {annotator.name}/{name}": text for name, text in prompts.texts.items()},
         },
         schema=annotator.schema,

@@ -24,7 +24,8 @@ COLUMNS = ("kind", "conversation", "turn", "author", "rubric", "value", "details
 _NEEDED = ("kind", "conversation", "value")
 _TURN_OF = {
     Kind.INTENT: Role.USER, Kind.HALLUCINATION: Role.ASSISTANT, Kind.SATISFACTION: Role.USER,
-    Kind.RATING: None, Kind.PREFERENCE_SUMMARY: None, Kind.PROFILE_MAPPED: None,
+    Kind.CONSISTENCY: Role.USER, Kind.RATING: None, Kind.PREFERENCE_SUMMARY: None, Kind.GOAL: None,
+    Kind.PROFILE_MAPPED: None, Kind.PROFILE_RECOVERED: None,
 }  # fmt: skip
 _MOST = {metric.name: metric.most for metric in METRICS}
 

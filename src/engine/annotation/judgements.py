@@ -29,6 +29,7 @@ _MEANINGS = {
     "Others": "anything else, such as thanks, small talk or an answer to a question",
 }
 _DONE = "conversation"
+CONTRADICTED = ("nothing", "profile", "itself")
 Read = Callable[[Mapping[str, object]], object]
 
 
@@ -42,7 +43,10 @@ def strict_object(**properties: object) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class TurnJudge:
-    """A verdict on each turn of one speaker. `near` is how many turns before it are shown; None: all."""
+    """A verdict on each turn of one speaker. `near` is how many turns before it are shown; None: all.
+
+    With `shows_profile` profile and scenario are shown too, and a conversation without them is not judged.
+    """
 
     name: str
     role: StageName
@@ -51,6 +55,7 @@ class TurnJudge:
     schema: ReplySchema
     near: int | None
     verdict: Callable[[Mapping[str, object], LabelSet], object]
+    shows_profile: bool = False
     version: int = 1
 
     def questions(self, conversation: Conversation, prompts: Prompts, room: Room) -> Iterator[Question]:
@@ -60,7 +65,12 @@ class TurnJudge:
             "labels": [{"name": label, "meaning": _MEANINGS.get(label, "")} for label in labels.labels],
             "is_multi": labels.is_multi,
         }
-        base = "".join(text for _, text in prompts.messages(system, {"turns": (), "text": ""}, 1))
+        about: dict[str, object] = {}
+        if self.shows_profile:
+            if not conversation.profile.text.strip():
+                return
+            about = {"profile": conversation.profile.text, "scenario": conversation.scenario.text}
+        base = "".join(text for _, text in prompts.messages(system, about, 1))
         left = room.less(base)
         for number, turn in enumerate(conversation.turns):
             if turn.role is not self.speaker or not turn.content.strip():
@@ -71,7 +81,7 @@ class TurnJudge:
             yield Question(
                 turn_step(number),
                 system,
-                {"turns": view.turns, "text": text, "left_out": shown},
+                {**about, "turns": view.turns, "text": text, "left_out": shown},
                 partial(self._check, labels=labels),
                 view.cut + (text != turn.content),
             )
@@ -165,6 +175,11 @@ def _satisfaction(data: Mapping[str, object], _: LabelSet) -> object:
     return read_whole(data, "satisfaction", 1, 5)
 
 
+def _consistency(data: Mapping[str, object], _: LabelSet) -> object:
+    [what] = read_labels(data, "contradicts", CONTRADICTED, is_multi=False)
+    return {"contradicts": what, "memo": read_text(data, "reason", may_be_empty=what == CONTRADICTED[0])}
+
+
 INTENT: Annotator = TurnJudge(
     "intent", "intent", Kind.INTENT, Role.USER,
     # Labels differ between datasets, so the schema leaves them to the prompt and the reading.
@@ -182,5 +197,15 @@ SATISFACTION: Annotator = TurnJudge(
     "satisfaction", "judge", Kind.SATISFACTION, Role.USER,
     ReplySchema("satisfaction", strict_object(satisfaction={"type": "integer", "enum": [1, 2, 3, 4, 5]})),
     None, _satisfaction,
+)  # fmt: skip
+CONSISTENCY: Annotator = TurnJudge(
+    "consistency", "judge", Kind.CONSISTENCY, Role.USER,
+    ReplySchema(
+        "consistency",
+        strict_object(
+            contradicts={"type": "string", "enum": list(CONTRADICTED)}, reason={"type": "string"}
+        ),
+    ),
+    None, _consistency, shows_profile=True,
 )  # fmt: skip
 RATINGS: Annotator = RatingJudge()

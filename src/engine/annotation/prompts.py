@@ -69,8 +69,8 @@ def load_prompts(name: str, templates: Path | None, config_dir: Path | None) -> 
 
     Raises BadInput for a file that is missing, broken, or uses a name that it is not given.
     """
-    folder = _find(name, templates, config_dir)
-    shared = _find("shared", templates, config_dir)
+    folder = find_prompts(name, templates, config_dir)
+    shared = find_prompts("shared", templates, config_dir)
     return Prompts(
         load_template(folder / "system.jinja", "en", SYSTEM_NAMES),
         load_template(folder / "material.jinja", "en", MATERIAL_NAMES),
@@ -78,7 +78,8 @@ def load_prompts(name: str, templates: Path | None, config_dir: Path | None) -> 
     )
 
 
-def _find(name: str, templates: Path | None, config_dir: Path | None) -> Path:
+def find_prompts(name: str, templates: Path | None, config_dir: Path | None) -> Path:
+    """The folder of an annotator's files."""
     own = None if templates is None else templates / _FOLDER / name
     if own is not None and own.is_dir():
         return own

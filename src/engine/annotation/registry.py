@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+
+import orjson
 
 from engine.annotation.annotator import Annotator, Judge
-from engine.annotation.judgements import HALLUCINATION, INTENT, RATINGS, SATISFACTION
+from engine.annotation.goal import GoalJudge
+from engine.annotation.judgements import CONSISTENCY, HALLUCINATION, INTENT, RATINGS, SATISFACTION
 from engine.annotation.preferences import PreferenceJudge
+from engine.annotation.profile_judges import ProfileJudge
 from engine.annotation.translation import Translator
 from engine.config.settings import ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError
+from engine.schema.annotation import Kind
 
 _PREFERENCES: Annotator = PreferenceJudge()
 _TRANSLATION: Annotator = Translator()
+_GOAL: Annotator = GoalJudge()
+_PROFILE: Annotator = ProfileJudge("profile", Kind.PROFILE_MAPPED)
+_RECOVERY: Annotator = ProfileJudge("recovery", Kind.PROFILE_RECOVERED)
 ANNOTATORS: Mapping[str, Annotator] = {
-    each.name: each for each in (INTENT, HALLUCINATION, RATINGS, _PREFERENCES, _TRANSLATION, SATISFACTION)
-}
+    each.name: each
+    for each in (
+        INTENT, HALLUCINATION, RATINGS, _PREFERENCES, _TRANSLATION, SATISFACTION, CONSISTENCY, _GOAL,
+        _PROFILE, _RECOVERY,
+    )
+}  # fmt: skip
 REHEARSAL_JUDGE = "rehearsal-judge"
 _JUDGE_TOKENS = 2048
+
+
+def configured(name: str, options: Mapping[str, object]) -> Annotator:
+    """The annotator of this name with its options: `merge_aspects` or `vocabulary`, where it has them."""
+    annotator = ANNOTATORS[name]
+    aspects, vocabulary = options.get("merge_aspects"), options.get("vocabulary")
+    if isinstance(annotator, PreferenceJudge) and isinstance(aspects, Mapping):
+        return replace(annotator, merge_aspects=aspects)
+    if isinstance(annotator, ProfileJudge) and isinstance(vocabulary, str):
+        return replace(annotator, vocabulary=orjson.loads(vocabulary))
+    return annotator
 
 
 def judge_of(config: RunConfig, role: StageName) -> Judge:

@@ -15,10 +15,10 @@ from pathlib import Path
 import orjson
 
 from engine.annotation import synonyms
-from engine.annotation.annotator import read_annotations, stage_name
+from engine.annotation.annotator import OPTION, Annotator, read_annotations, stage_name
 from engine.annotation.people import people_of
 from engine.annotation.prompts import version_of
-from engine.annotation.registry import ANNOTATORS
+from engine.annotation.registry import ANNOTATORS, configured
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
 from engine.runner.stage import recorded_items
@@ -36,6 +36,7 @@ class RunAnnotations:
         self._author = author
         self._reader = Reader(folder / JOURNAL_NAME)
         self._stages = [(name, *name.split("@", 1)) for name in self._reader.stages() if _is_annotation(name)]
+        self._annotators = {name: stored_annotator(self._reader, name) for name, _, _ in self._stages}
         self._versions = {name: stored_version(self._reader, name) for name, _, _ in self._stages}
         self._merged = {judge: merged_phrases(self._reader, judge) for _, _, judge in self._stages}
 
@@ -43,9 +44,9 @@ class RunAnnotations:
         """Everything that was said of a conversation or its turns."""
         found = [
             self._with_merged(annotation, judge)
-            for name, annotator, judge in self._stages
+            for name, _, judge in self._stages
             for recorded in recorded_items(self._reader, name, [conversation_id])
-            for annotation in read_annotations(ANNOTATORS[annotator], judge, self._versions[name], recorded)
+            for annotation in read_annotations(self._annotators[name], judge, self._versions[name], recorded)
         ]
         found += people_of(self._folder, conversation_id)
         return [each for each in found if self._author in (None, each.author)]
@@ -66,6 +67,16 @@ class RunAnnotations:
 
     def __repr__(self) -> str:
         return f"RunAnnotations({self._folder.name}, {', '.join(name for name, _, _ in self._stages)})"
+
+
+def stored_annotator(reader: Reader, stage: str) -> Annotator:
+    """The annotator of a stage with the options that it was made with."""
+    options = {
+        field.removeprefix(OPTION): orjson.loads(value)
+        for field, value in reader.identity(stage).items()
+        if field.startswith(OPTION)
+    }
+    return configured(stage.partition("@")[0], options)
 
 
 def stored_version(reader: Reader, stage: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.table import Table
 from engine.annotation.annotate import Estimate, Work, estimate, plan_work, stages_of
 from engine.annotation.annotator import INCOMPLETE, Judge
 from engine.annotation.files import check_targets, read_annotation_file, write_annotation_file
+from engine.annotation.measures import Measures
 from engine.annotation.people import put_people
 from engine.annotation.registry import ANNOTATORS, judge_name, own_judge
 from engine.annotation.stored import RunAnnotations, merging_notes
@@ -48,6 +49,7 @@ from engine.runner.stage import DONE, FAILED, Stage
 from engine.runner.stages import StagesResult, work_on_stages
 
 DONE_WITH_FAILURES = 3
+_MEASURED = ("recovery", "consistency", "goal")
 
 
 @click.command("annotate")
@@ -272,11 +274,13 @@ def _mergings(reader: Reader, work: Sequence[Work]) -> dict[str, dict[str, dict[
 def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as_json: bool) -> None:
     with closing(Reader(folder.journal)) as reader:
         facts, mergings = _facts(reader, work), _mergings(reader, work)
+    measured = _measured(folder, work)
     if as_json:
         document = {
             "run": folder.name,
             "stages": {name: asdict(found) for name, found in facts.items()},
             "synonyms": mergings,
+            "measures": measured,
             "now": {
                 stage.name: {"already_done": stage.already_done, "ended": stage.ended}
                 for stage in result.stages
@@ -286,6 +290,36 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
         }
         click.echo(json.dumps(document))
         return
+    _print_table(facts)
+    for judge, tasks in mergings.items():
+        for task, note in tasks.items():
+            counts = f"{note['phrases']} phrases, {note['left']} after merging"
+            click.echo(f"synonyms by {judge}, {task or 'no task'}: {counts}")
+    for judge, measures in measured.items():
+        for name, value in measures.items():
+            click.echo(f"{name} by {judge}: {json.dumps(value)}")
+    new = sum(sum(stage.ended.values()) for stage in result.stages)
+    if result.stopped_by is None:
+        click.echo(f"{new} items annotated now, in {describe_duration(result.duration_s)}")
+    else:
+        click.echo(f"stopped after {new} items; the same command goes on")
+    click.echo(f"next: engine annotate {address(folder)} --export FILE.csv")
+
+
+def _measured(folder: RunFolder, work: Sequence[Work]) -> dict[str, dict[str, object]]:
+    """Judge to what its annotations come to, where they are of a kind that comes to something."""
+    judges = {(each.judge.name, each.judge.author) for each in work if each.annotator.name in _MEASURED}
+    found = {}
+    for name, author in sorted(judges):
+        measures = Measures(author)
+        with closing(RunAnnotations(folder.path, author)) as stored:
+            for conversation in open_dataset(folder.path, annotate=stored):
+                measures.add(conversation)
+        found[name] = measures.as_dict()
+    return found
+
+
+def _print_table(facts: Mapping[str, _StageFacts]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("annotator@judge", "prompt", "done", "incomplete", "failed", "calls", "tokens in", "out"):
         table.add_column(column, justify="left" if column in ("annotator@judge", "prompt") else "right")
@@ -297,16 +331,6 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
     if not console.is_terminal:
         console.width = max(console.width, 110)
     console.print(table)
-    for judge, tasks in mergings.items():
-        for task, note in tasks.items():
-            counts = f"{note['phrases']} phrases, {note['left']} after merging"
-            click.echo(f"synonyms by {judge}, {task or 'no task'}: {counts}")
-    new = sum(sum(stage.ended.values()) for stage in result.stages)
-    if result.stopped_by is None:
-        click.echo(f"{new} items annotated now, in {describe_duration(result.duration_s)}")
-    else:
-        click.echo(f"stopped after {new} items; the same command goes on")
-    click.echo(f"next: engine annotate {address(folder)} --export FILE.csv")
 
 
 def _left(folder: RunFolder, stages: Sequence[Stage]) -> bool:

@@ -22,10 +22,12 @@ T = TypeVar("T")
 _ASKED_FOR = re.compile(r'\{\s*"([A-Za-z][\w -]*)":')
 _TAGGED = {
     name: re.compile(rf"<{name}>\n(.*)\n</{name}>", re.DOTALL)
-    for name in ("utterance", "conversation", "phrases", "text")
+    for name in ("utterance", "conversation", "phrases", "text", "requirements")
 }
 _LABEL = re.compile(r"^- ([^:\n]+?)(?:: |$)", re.MULTILINE)
 _MEASURE = re.compile(r'"([^"]+)": 0 to (\d)')
+_ASPECT = re.compile(r"^- (\w+): (.*)$", re.MULTILINE)
+_ASSISTANT_TURN = re.compile(r'<turn number="(\d+)" speaker="assistant">')
 _FIRST_TURN = re.compile(r'<turn number="\d+" speaker="\w+">\n(.*?)\n</turn>', re.DOTALL)
 # So many replies, for each wrong one, cannot be used at all and are asked for again.
 _UNUSABLE_SHARE = 0.2
@@ -74,6 +76,12 @@ def true_hallucination(text: str) -> bool:
 def true_satisfaction(text: str) -> int:
     """1 to 5, mostly 3 and 4."""
     return (1, 2, 3, 3, 3, 4, 4, 4, 4, 5)[hash64(0, b"satisfaction", text.encode()) % 10]
+
+
+def true_consistency(text: str) -> str:
+    """What an utterance contradicts: nothing, but for one in twenty-five."""
+    draw = Dice(hash64(0, b"consistency", text.encode())).uniform()
+    return "profile" if draw < 0.02 else "itself" if draw < 0.04 else "nothing"
 
 
 def true_ratings(opening: str, most: Mapping[str, int]) -> dict[str, int]:
@@ -157,11 +165,41 @@ def _translation(system: str, material: str, dice: Dice, is_wrong: bool) -> dict
     return {"translation": translate(text, "zh" if "Chinese" in system else "en")}
 
 
-_Answer = Callable[[str, str, Dice, bool], dict[str, object] | None]
-_ANSWERS: dict[str, _Answer] = {
-    "intent": _intent, "hallucination": _hallucination, "satisfaction": _satisfaction, "ratings": _ratings,
-    "phrases": _phrases, "groups": _groups, "translation": _translation,
-}  # fmt: skip
+def _labels_by_words(system: str, material: str, dice: Dice, is_wrong: bool) -> dict[str, object] | None:
+    found: dict[str, object] = {}
+    text = material.lower()
+    for key, listed in _ASPECT.findall(system):
+        labels = listed.split(" | ")
+        said = [label for label in labels if any(word in text for word in _telling_words(label))][:4]
+        found[key] = [dice.choose(labels)] if is_wrong else said
+    return found or None
+
+
+def _consistency(_: str, material: str, dice: Dice, is_wrong: bool) -> dict[str, object] | None:
+    text = _tagged("utterance", material)
+    if text is None:
+        return None
+    what = true_consistency(text)
+    if is_wrong:
+        what = _other(what, ("nothing", "profile", "itself"), dice)
+    return {"contradicts": what, "reason": "" if what == "nothing" else "It was said otherwise before."}
+
+
+def _goal(_: str, material: str, dice: Dice, is_wrong: bool) -> dict[str, object] | None:
+    listed = _tagged("requirements", material)
+    turns = [int(number) for number in _ASSISTANT_TURN.findall(material)]
+    if listed is None or not turns:
+        return None
+    met: list[int | None] = []
+    for requirement in listed.split("\n"):
+        draw = hash64(0, b"goal", requirement.encode(), str(turns).encode())
+        met.append(turns[(draw >> 8) % len(turns)] if draw % 4 else None)
+    return {"met": [dice.choose(turns) for _ in met] if is_wrong else met}
+
+
+def _telling_words(label: str) -> list[str]:
+    """The words of a label that tell of it, in their shortest form."""
+    return [word.lower().rstrip("s") for word in re.findall(r"[A-Za-z]{5,}|\d\d", label)]
 
 
 def _tagged(name: str, material: str) -> str | None:
@@ -177,3 +215,11 @@ def _opening(material: str) -> str | None:
 def _other(value: T, values: Sequence[T], dice: Dice) -> T:
     others = [each for each in values if each != value]
     return dice.choose(others) if others else value
+
+
+_Answer = Callable[[str, str, Dice, bool], dict[str, object] | None]
+_ANSWERS: dict[str, _Answer] = {
+    "intent": _intent, "hallucination": _hallucination, "satisfaction": _satisfaction, "ratings": _ratings,
+    "phrases": _phrases, "groups": _groups, "translation": _translation, "contradicts": _consistency,
+    "met": _goal, "gender": _labels_by_words,
+}  # fmt: skip

@@ -32,6 +32,12 @@ class Kind(StrEnum):
     PREFERENCE_SUMMARY = "preference_summary"
     # Conversation: {aspect key of `schema.profile.ASPECTS`: list of {language code: label}}.
     PROFILE_MAPPED = "profile_mapped"
+    # The same, as far as the conversation alone reveals it.
+    PROFILE_RECOVERED = "profile_recovered"
+    # Turn of the user: {"contradicts": "nothing" | "profile" | "itself", "memo": reason}.
+    CONSISTENCY = "consistency"
+    # Conversation: list of {"requirement": text, "turn": number of the turn that met it, or null}.
+    GOAL = "goal"
     # Conversation: list of {"query", "summary", "option"}.
     QUESTIONNAIRE = "questionnaire"
     # Conversation: {version of the scheme: {"final" or round number: {dimension: value}}}.
