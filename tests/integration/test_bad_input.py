@@ -387,6 +387,36 @@ def _no_such_task(world: World) -> int:
     return engine("compare", made, made, "--task", "sailing")
 
 
+@case("an annotator that is not there (`engine annotate`)")
+def _no_annotator(world: World) -> int:
+    world.begin()
+    return engine("annotate", "r", "--runs-dir", world.runs, "--with", "mood")
+
+
+@case("a judge that is no preset (`engine annotate`)")
+def _no_judge(world: World) -> int:
+    world.begin()
+    return engine("annotate", "r", "--runs-dir", world.runs, "--with", "ratings", "--judge", "strict")
+
+
+@case("an edited prompt of a judge's work (`engine annotate`)")
+def _edited_prompt(world: World) -> int:
+    world.begin()
+    command = ("annotate", "r", "--runs-dir", world.runs, "--with", "ratings", "--judge", "simulator")
+    engine(*command)
+    file = world.folder / "templates" / "_annotation" / "ratings" / "system.jinja"
+    file.write_text(file.read_text("utf-8").replace("You rate", "Please rate"), "utf-8")
+    return engine(*command)
+
+
+@case("a file of annotations with a wrong value (`engine annotate`)")
+def _wrong_annotation(world: World) -> int:
+    world.begin()
+    file = world.folder / "said.csv"
+    file.write_text("kind,conversation,turn,author,value\nsatisfaction,x,0,ada,9\n", "utf-8")
+    return engine("annotate", "r", "--runs-dir", world.runs, "--import", file)
+
+
 @case("a font that is none (`engine report`)")
 def _no_font(world: World) -> int:
     made = made_file(world, ONE)
