@@ -114,7 +114,7 @@ def test_what_gates_once_decided_is_read_and_not_decided_anew(
     assert len(later) > 90
     assert later.items() <= before.items()
     assert engine("verify", "gated", "--runs-dir", tmp_path) == 0
-    monkeypatch.setattr(identity, "GATES_VERSION", "2")
+    monkeypatch.setattr(identity, "GATES_VERSION", "0")
     capsys.readouterr()
     assert engine("run", tmp_path / "gated.yaml", "--gates", "--run", "gated", "--runs-dir", tmp_path) == 78
     assert "gates.version" in capsys.readouterr().err

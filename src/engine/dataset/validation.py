@@ -17,7 +17,7 @@ from engine.dataset.rules_language import LANGUAGE_RULES
 from engine.dataset.rules_simulator import SIMULATOR_RULES
 from engine.schema.conversation import EndReason, Role, Turn
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 RULES: tuple[Rule, ...] = (*SIMULATOR_RULES, *ASSISTANT_RULES, *FORM_RULES, *LANGUAGE_RULES)
 ENDED_WELL = frozenset({EndReason.GOODBYE, EndReason.MAX_ROUNDS, EndReason.CONTEXT_FULL})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-GATES_VERSION = "1"
+GATES_VERSION = "2"
 GateName = Literal["role", "system_note", "parrot", "repeat", "language", "cut_off", "early_goodbye"]
 GATE_NAMES: tuple[GateName, ...] = get_args(GateName)
 

@@ -228,7 +228,7 @@ ENGLISH = Language(
         "I appreciate your help! I'm looking for some ideas about {topic} myself. "
         "I would like something that fits my budget. Could you recommend a few options for me?",
         "That sounds wonderful, I will take the first one! As for {topic}, I have no experience, "
-        "can you help me choose? I appreciate your suggestions.",
+        "can you help me choose? I appreciate your help.",
     ),
     refusals=(
         "I'm sorry, but I can't help with that request.",
