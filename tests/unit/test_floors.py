@@ -31,7 +31,7 @@ APART = {"rehearsal", "local"}
 APART_SEES = {name for name, floor in FLOORS.items() if floor <= 2}
 OPTIONAL_EXTRAS = {
     "xllamacpp", "ray", "numpy", "scipy", "sklearn", "matplotlib", "wordcloud", "torch", "transformers",
-    "pyarrow",
+    "pyarrow", "genai_prices",
 }  # fmt: skip
 
 

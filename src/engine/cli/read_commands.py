@@ -16,11 +16,12 @@ from engine.cli.imported_run import if_imported, say_conversation, say_status, s
 from engine.cli.plain_text import plain
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
-from engine.dataset.build import in_flight_at_kills, stream_outcomes
+from engine.dataset.build import stream_outcomes
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
 from engine.journal.reader import Reader
+from engine.journal.usage import in_flight_at_kills
 from engine.llm.caller import History
 from engine.llm.exchange import Exchange, Question
 from engine.runner.endpoints import request_form

@@ -18,10 +18,12 @@ from engine.journal.inputs import RunInputs, check_plan, differences_from, store
 from engine.journal.reader import Reader
 from engine.llm.caller import reserved_tokens
 from engine.llm.exchange import Exchange, Question
+from engine.llm.prices import prices_of
 from engine.local.server import require_extra
 from engine.local.weights import require_gguf
 from engine.runner.endpoints import open_models
 from engine.runner.run_folder import RunFolder
+from engine.runner.spending import check_prices
 from engine.schema.call import Reply, Usage
 from engine.schema.conversation import Role
 from engine.schema.job import Job
@@ -31,8 +33,10 @@ _STAGES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assis
 
 
 def check_ready(inputs: RunInputs) -> None:
-    """Raise what would keep a run from its calls: a missing key or file, a limit that is hopeless."""
+    """Raise what would keep a run from its calls: a missing key, file or price, a hopeless limit."""
     config = inputs.config
+    models = [config.stages[stage] for stage in _STAGES.values() if stage in config.stages]
+    check_prices(config, models, prices_of(config, models, config.endpoints))
     if config.endpoints:
         anyio.run(_open_endpoints, config)
         _check_limits(inputs)

@@ -300,6 +300,31 @@ class LocalSection(Settings):
     exact: bool = False
 
 
+class PriceSettings(Settings):
+    """What a model costs, in USD per million tokens.
+
+    `cached_input` is for the part of a prompt that the provider's cache held, `cache_write` for what it did
+    not and now holds, where that costs more; null means as `input`.
+    """
+
+    input: Annotated[float, Field(ge=0)]
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+    cache_write: Annotated[float, Field(ge=0)] | None = None
+    output: Annotated[float, Field(ge=0)]
+
+
+class BudgetSettings(Settings):
+    """What a run may spend in all, over its stages and sessions; null means no such limit."""
+
+    max_cost_usd: Annotated[float, Field(gt=0)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_cost_usd is not None or self.max_tokens is not None
+
+
 class RunConfig(Settings):
     """Everything that a run is told."""
 
@@ -319,6 +344,8 @@ class RunConfig(Settings):
     conversation: ConversationSettings = ConversationSettings()
     gates: GateSettings = GateSettings()
     validation: ValidationSettings = ValidationSettings()
+    prices: dict[str, PriceSettings] = {}
+    budget: BudgetSettings = BudgetSettings()
     output: OutputSettings = OutputSettings()
     rehearsal: RehearsalSection = RehearsalSection()
     local: LocalSection | None = None

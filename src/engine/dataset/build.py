@@ -9,7 +9,7 @@ import errno
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -23,7 +23,8 @@ from engine.dataset.record import ConversationRecord, build_record, replay_excha
 from engine.dataset.tables import ShapeTally
 from engine.errors import CannotWrite, DiskFull, UsageError
 from engine.journal.inputs import RunInputs
-from engine.journal.reader import Reader, Session
+from engine.journal.reader import Reader
+from engine.journal.usage import in_flight_at_kills
 from engine.schema.call import OutcomeRecord
 from engine.schema.conversation import STAGE
 from engine.schema.job import Job
@@ -156,18 +157,6 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
     with replacing(path) as file:
         file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary
-
-
-def in_flight_at_kills(sessions: Sequence[Session], *, is_held: bool) -> int:
-    """How many calls may have been in the air, and paid for, when processes were killed: an upper bound.
-
-    No row is written before a send, so a session without an end counts with its whole concurrency; the
-    last one does not while its process is at work.
-    """
-    unclean = [session for session in sessions if session.ended_at is None]
-    if is_held and unclean and unclean[-1] is sessions[-1]:
-        unclean.pop()
-    return sum(session.concurrency for session in unclean)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from engine.journal.reader import Reader, damaged
 from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
 from engine.journal.run_lock import RunLock
 from engine.journal.writer import Statement, Writer, describe_write_error
-from engine.schema.call import CallKey, CallKind, CallRecord, OutcomeRecord, Usage
+from engine.schema.call import NO_USAGE, CallKey, CallKind, CallRecord, OutcomeRecord, Usage
 
 JOURNAL_NAME = "journal.sqlite"
 _PAGE_BYTES = 16384
@@ -129,11 +129,15 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         tries: int,
         sent_at: float,
         latency_s: float,
+        usage: Usage = NO_USAGE,
     ) -> None:
-        """Write a try that brought no reply, without waiting: nothing later depends on it."""
+        """Write a try that brought no reply, without waiting: nothing later depends on it.
+
+        `usage` is the most that it may have taken where it was possibly paid for.
+        """
         row = CallRecord(
             self._take_seq(key), *key, kind, request_digest, note, endpoint, self.session, tries,
-            sent_at, latency_s,
+            sent_at, latency_s, *usage,
         )  # fmt: skip
         self._writer.append_unwaited(row)
 

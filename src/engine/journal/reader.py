@@ -201,14 +201,15 @@ class Reader:
         rows = self._rows(
             "SELECT coalesce(sum(kind='reply'),0), coalesce(sum(kind='failed'),0),"  # noqa: S608
             " coalesce(sum(kind='possibly_paid'),0), coalesce(sum(CASE WHEN kind='reply' THEN tries END),0),"
-            " coalesce(sum(prompt_tokens),0), coalesce(sum(completion_tokens),0),"
+            " coalesce(sum(CASE WHEN kind='reply' THEN prompt_tokens END),0),"
+            " coalesce(sum(CASE WHEN kind='reply' THEN completion_tokens END),0),"
             f" coalesce(sum(cached_tokens),0) FROM calls {where}",
             bindings,
         )
         return Totals(*next(iter(rows)))  # type: ignore[arg-type]
 
     def recent_sends(self, since: float, *, slack_s: float) -> list[tuple[float, str, int]]:
-        """(time, endpoint, tokens) of the replies sent after Unix time `since`, newest first.
+        """(time, endpoint, tokens) of the calls sent after Unix time `since`, newest first.
 
         Reads backwards from the newest row and stops at the first old one, so that its cost is that of
         the window and not of the journal.
@@ -315,6 +316,10 @@ class Reader:
         for kind, name, body, crc in self._rows("SELECT kind, name, body, checksum FROM contents"):
             if checksum((kind, name, body)) != crc:
                 yield f"contents {kind} {name}: checksum does not hold"
+
+    def sums(self, sql: str) -> Iterator[tuple[object, ...]]:
+        """The rows of a query over the tables that every journal has; unchecked."""
+        return self._rows(sql)
 
     def rows_of(self, table: str, sql: str, bindings: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
         """The rows of a query on a table that not every journal has; none where it is missing."""

@@ -25,6 +25,7 @@ from engine.errors import (
     Stopped,
     TransportFailed,
 )
+from engine.llm.budget import Budget
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
 from engine.llm.pool import EndpointPool, Model, Placement, Route
@@ -69,6 +70,7 @@ class CallStore(Protocol):
         tries: int,
         sent_at: float,
         latency_s: float,
+        usage: Usage = ...,
     ) -> None: ...
 
 
@@ -82,6 +84,11 @@ class _Request(NamedTuple):
     digest: bytes
     tokens: int
     output_tokens: int
+
+    @property
+    def bound(self) -> Usage:
+        """The most that it may come to: what is kept of a call that was possibly paid for."""
+        return Usage(self.tokens - self.output_tokens, self.output_tokens)
 
 
 class Answer(NamedTuple):
@@ -156,6 +163,7 @@ class Caller:
         self._attempts = attempts
         self._give_up_after_s = give_up_after_s
         self.counts = CallCounts()
+        self.budget: Budget | None = None
 
     async def ask(
         self,
@@ -190,7 +198,9 @@ class Caller:
                 await self._wait_for_pool(model.pool)
                 continue
             try:
-                return await self._try_once(request, model.route(endpoint), endpoint, tries)
+                if self.budget is None:
+                    return await self._try_once(request, model.route(endpoint), endpoint, tries)
+                return await self._try_within(self.budget, request, model, endpoint, tries)
             except CallFailed as failure:
                 wait_s = self._wait_after(failure, key, model.pool, endpoint, tries, digest)
             avoid = endpoint
@@ -212,6 +222,29 @@ class Caller:
         self._stop_if_hopeless(pool, now)
         # An upper bound, so that a stop for good is noticed in time.
         await self._back_off(min(max(pool.wait_s(now), 0.05), 5.0))
+
+    async def _try_within(
+        self, budget: Budget, request: _Request, model: Model, endpoint: Endpoint, tries: Tries
+    ) -> Answer:
+        """As `_try_once`, within the budget: its upper bound is set aside before any limit is waited for."""
+        try:
+            with self._drain.interruptible():
+                hold = await budget.reserve(
+                    model.form.model, request.tokens - request.output_tokens, request.output_tokens
+                )
+        except Stopped as error:
+            self._drain.request(error)
+            raise Draining("the run is stopping") from error
+        try:
+            answer = await self._try_once(request, model.route(endpoint), endpoint, tries)
+        except BaseException as error:
+            if isinstance(error, Draining) or (isinstance(error, CallFailed) and not error.possibly_paid):
+                budget.release(hold)
+            else:
+                budget.settle(hold, None)
+            raise
+        budget.settle(hold, answer.reply.usage)
+        return answer
 
     async def _try_once(self, request: _Request, route: Route, endpoint: Endpoint, tries: Tries) -> Answer:
         key, digest = request.key, request.digest
@@ -258,7 +291,7 @@ class Caller:
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=_note(failure),
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
-                    latency_s=self._clock.now() - started,
+                    latency_s=self._clock.now() - started, usage=request.bound,
                 )  # fmt: skip
             raise
         except BaseException:
@@ -268,7 +301,7 @@ class Caller:
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=b"cancelled",
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
-                    latency_s=self._clock.now() - started,
+                    latency_s=self._clock.now() - started, usage=request.bound,
                 )  # fmt: skip
             raise
         finally:

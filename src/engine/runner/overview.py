@@ -211,10 +211,10 @@ class RunWatch:
 
     def _count(self, call: CallFacts) -> None:
         self._kinds[call.kind] = self._kinds.get(call.kind, 0) + 1
-        self._tokens[0] += call.prompt_tokens
-        self._tokens[1] += call.completion_tokens
-        self._tokens[2] += call.cached_tokens
         if call.kind == CallKind.REPLY:
+            self._tokens[0] += call.prompt_tokens
+            self._tokens[1] += call.completion_tokens
+            self._tokens[2] += call.cached_tokens
             self._replied.add(call.sent_at + call.latency_s)
         else:
             text = (call.note or b"").decode("utf-8", "replace")

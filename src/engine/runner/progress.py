@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.errors import EngineError
+from engine.llm.budget import Budget
 from engine.llm.caller import CallCounts
 from engine.llm.drain import Drain
 from engine.llm.endpoint import Endpoint
@@ -25,6 +26,7 @@ class RunProgress:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     drain: Drain | None = None
     live: LiveSettings | None = None
+    budget: Budget | None = None
     noun: str = "conversations"
 
     @property

@@ -1,7 +1,8 @@
 """The most tokens that one call of a run reserves: a limit per minute below that could never admit it.
 
-What each side reserved at most is in the journal's `meta` before it is reserved, so that `engine adjust`, in
-a process of its own and also long after, decides as the run itself does. Where nothing is on record yet, the
+What each side, or another stage, reserved at most is in the journal's `meta` before it is reserved, so that
+`engine adjust`, in a process of its own and also long after, decides as the run itself does; and what a killed
+process had in the air is bounded by it. Where nothing is on record yet, the
 first prompt of the plan and `max_tokens` say what is certain.
 """
 
@@ -11,6 +12,7 @@ from engine.config.settings import RunConfig, StageName
 from engine.journal.inputs import RunInputs
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
+from engine.journal.usage import reservation_key
 from engine.llm.caller import reserved_tokens
 from engine.llm.exchange import Exchange
 from engine.schema.conversation import Role
@@ -23,25 +25,30 @@ class Reservations:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._largest = {side: largest_on_record(journal.reader, side) for side in _STAGES}
+        self._largest: dict[str, int] = {side: largest_on_record(journal.reader, side) for side in _STAGES}
 
-    async def note(self, side: Role, tokens: int) -> None:
-        """Put `tokens` on record, if they are more than ever before; they may be reserved after that."""
-        if tokens > self._largest[side]:
-            self._largest[side] = tokens
-            await self._journal.put_meta(_key(side), str(tokens))
+    async def note(self, source: str, tokens: int) -> None:
+        """Put `tokens` of a side or a stage on record, if they are more than ever before.
+
+        They may be reserved after that.
+        """
+        if source not in self._largest:
+            self._largest[source] = largest_on_record(self._journal.reader, source)
+        if tokens > self._largest[source]:
+            self._largest[source] = tokens
+            await self._journal.put_meta(reservation_key(source), str(tokens))
 
     def fewest_tokens_per_min(self, config: RunConfig, endpoint: str) -> int:
         """The smallest limit that admits every call so far at `endpoint`."""
         return max((self._largest[side] for side in _sides_at(config, endpoint)), default=0)
 
     def __repr__(self) -> str:
-        return f"Reservations({', '.join(f'{side.value} {n:,}' for side, n in self._largest.items())})"
+        return f"Reservations({', '.join(f'{source} {n:,}' for source, n in self._largest.items())})"
 
 
-def largest_on_record(reader: Reader, side: Role) -> int:
-    """The most tokens that a call of `side` has reserved; 0 where none is on record."""
-    return int(reader.meta(_key(side)) or 0)
+def largest_on_record(reader: Reader, source: str) -> int:
+    """The most tokens that a call of a side or a stage has reserved; 0 where none is on record."""
+    return int(reader.meta(reservation_key(source)) or 0)
 
 
 def fewest_tokens_per_min(reader: Reader, inputs: RunInputs, config: RunConfig, endpoint: str) -> int:
@@ -65,7 +72,3 @@ def _sides_at(config: RunConfig, endpoint: str) -> list[Role]:
         side for side, stage in _STAGES.items()
         if stage in config.stages and endpoint in config.stages[stage].endpoint_names
     ]  # fmt: skip
-
-
-def _key(side: Role) -> str:
-    return f"largest_reservation.{side.value}"

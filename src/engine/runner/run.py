@@ -30,7 +30,6 @@ from engine.runner.conversation import hold_conversation, record_end
 from engine.runner.endpoints import has_answered, open_models
 from engine.runner.first_answers import FirstAnswers
 from engine.runner.progress import RunProgress, RunResult
-from engine.runner.reservations import Reservations
 from engine.runner.run_folder import RunFolder
 from engine.runner.served_models import ServedModels
 from engine.runner.session import Session, open_session
@@ -64,12 +63,14 @@ async def work_on_run(
         async with open_session(
             folder.path, config, endpoints,
             clock=clock, progress=progress, log=log, guards_disk=guards_disk,
+            again=f"engine resume {folder.name}",
         ) as session:  # fmt: skip
             journal = session.journal
             if differences := differences_from(journal.reader, inputs):
                 raise refuse(folder.name, differences)
             check_plan(journal.reader, inputs.plan)
             models = await open_models(session.stack, config, endpoints, clock, progress.endpoints)
+            session.asked += [config.stages["simulator"], config.stages["assistant"]]
             _check_unfinished(journal, inputs, models)
             folder.write_settings(config, identity_fields(config), config_dir)
             await put_inputs(journal, inputs)
@@ -77,15 +78,14 @@ async def work_on_run(
             async with session.at_work() as group:
                 log.event("run.started", run=folder.name, session=journal.session,
                           planned=progress.planned, concurrency=config.concurrency)  # fmt: skip
-                reservations = Reservations(journal)
                 live = LiveSettings(
-                    folder, progress.endpoints, session.concurrency, journal, reservations, log
+                    folder, progress.endpoints, session.concurrency, journal, session.reservations, log
                 )
                 await journal.put_meta("paused", "no")
                 progress.live = live
                 group.start_soon(_apply_on_signals, live, adjustments)
                 journal.lock.say_ready()
-                await _hold_all(session, inputs, models, reservations, retry_failed=retry_failed)
+                await _hold_all(session, inputs, models, retry_failed=retry_failed)
             stopped_by = session.stopped_by
             duration_s = time.monotonic() - progress.started_at
             counts = session.caller.counts
@@ -99,7 +99,6 @@ async def _hold_all(
     session: Session,
     inputs: RunInputs,
     models: Mapping[Role, Model],
-    reservations: Reservations,
     *,
     retry_failed: bool,
 ) -> None:
@@ -125,7 +124,13 @@ async def _hold_all(
             history = History(journal.history(STAGE, job.job_id, retried=earlier))
         exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
         end = await hold_conversation(
-            exchange, models, session.caller, journal, history, first=first, reservations=reservations
+            exchange,
+            models,
+            session.caller,
+            journal,
+            history,
+            first=first,
+            reservations=session.reservations,
         )
         if end is not None:
             await note_end(exchange, *end)

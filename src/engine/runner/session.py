@@ -27,7 +27,9 @@ from engine.llm.pool import Model
 from engine.logs import EventLog
 from engine.runner.endpoints import open_model, refill_windows
 from engine.runner.progress import RunProgress
+from engine.runner.reservations import Reservations
 from engine.runner.scheduler import Concurrency, run_jobs
+from engine.runner.spending import open_budget
 from engine.wire.reply_schema import ReplySchema
 
 JobT = TypeVar("JobT")
@@ -47,6 +49,9 @@ class Session:
     log: EventLog
     stack: AsyncExitStack
     concurrency: Concurrency
+    reservations: Reservations
+    again: str
+    asked: list[ModelSettings] = field(default_factory=list)
     signals: list[int] = field(default_factory=list)
     _crew: anyio.CancelScope | None = None
     _is_cut_off: bool = False
@@ -55,8 +60,11 @@ class Session:
         self, stage: StageName, settings: ModelSettings | None = None, schema: ReplySchema | None = None
     ) -> Model:
         """The model of a stage, on this session's endpoints; by default with the configured settings."""
+        settings = settings or self.config.stages.get(stage)
+        if settings is not None:
+            self.asked.append(settings)
         return await open_model(
-            self.stack, stage, settings or self.config.stages.get(stage), self.config, self.endpoints,
+            self.stack, stage, settings, self.config, self.endpoints,
             self.clock, self.progress.endpoints, schema,
         )  # fmt: skip
 
@@ -67,6 +75,9 @@ class Session:
         The task group is for whatever else listens meanwhile; it is cancelled at the end of the block.
         """
         refill_windows(self.journal.reader, self.progress.endpoints, self.clock)
+        self.caller.budget = self.progress.budget = await open_budget(
+            self.journal, self.config, self.asked, self.endpoints, again=self.again
+        )
         await self.journal.begin_session(
             concurrency=self.concurrency.wanted, settings=_session_settings(self.config, self.endpoints)
         )
@@ -124,8 +135,12 @@ async def open_session(
     progress: RunProgress,
     log: EventLog,
     guards_disk: bool = True,
+    again: str = "the same command with",
 ) -> AsyncIterator[Session]:
-    """Hold the run in `folder` and open its journal. Raises RunLocked; nothing is written or sent yet."""
+    """Hold the run in `folder` and open its journal. Raises RunLocked; nothing is written or sent yet.
+
+    `again` is the command that goes on after a stop for money.
+    """
     drain = Drain()
     async with AsyncExitStack() as stack:
         journal = await stack.enter_async_context(
@@ -142,7 +157,7 @@ async def open_session(
         progress.calls, progress.drain = caller.counts, drain
         yield Session(
             journal, config, endpoints, clock, drain, caller, progress, log, stack,
-            Concurrency(config.concurrency),
+            Concurrency(config.concurrency), Reservations(journal), again,
         )  # fmt: skip
 
 

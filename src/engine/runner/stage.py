@@ -23,7 +23,7 @@ from engine.config.settings import ModelSettings, StageName
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
-from engine.llm.caller import NO_HISTORY, Answer, History, failure_status
+from engine.llm.caller import NO_HISTORY, Answer, History, failure_status, reserved_tokens
 from engine.llm.pool import Model, Placement
 from engine.runner.first_answers import FirstAnswers
 from engine.runner.session import Session
@@ -186,6 +186,7 @@ async def _ask_item(
         messages = MessageLog()
         messages.extend(question.messages)
         key = CallKey(stage.name, item.item_id, question.step, question.attempt)
+        await session.reservations.note(stage.name, reserved_tokens(messages, stage.settings.max_tokens))
         return await session.caller.ask(
             key, model, messages, cache_key=cache_key, history=history, placement=placement
         )

@@ -23,7 +23,7 @@ from engine.llm.drain import Drain, Draining
 from engine.llm.exchange import Exchange
 from engine.llm.pool import Model, Placement
 from engine.runner.scheduler import Concurrency, run_jobs
-from engine.schema.call import CallKey, CallKind, Usage
+from engine.schema.call import NO_USAGE, CallKey, CallKind, Usage
 from engine.schema.conversation import EndReason, Role
 from engine.schema.job import Job
 
@@ -84,7 +84,7 @@ class _Window:
 
     def note_failure(
         self, key: CallKey, kind: CallKind, *, request_digest: bytes, note: bytes, endpoint: str, tries: int,
-        sent_at: float, latency_s: float,
+        sent_at: float, latency_s: float, usage: Usage = NO_USAGE,
     ) -> None:  # fmt: skip
         return None
 

@@ -44,6 +44,9 @@ class Usage(NamedTuple):
         )
 
 
+NO_USAGE = Usage()
+
+
 class Reply(NamedTuple):
     """What a model answered, decoded from the reply's bytes and from nothing else."""
 

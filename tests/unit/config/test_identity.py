@@ -63,6 +63,8 @@ FREE_CHANGES: dict[str, Any] = {
     "rehearsal": {"defect_rate": 0.5, "latency_s": 1.0}, "retry_attempts": 2, "unreachable_after_s": 1,
     "drain_s": 1, "adaptive": False, "on_end": ["true"], "output": {"runs": "r", "name": "n"},
     "local": {"model": "m.gguf", "slots": 1, "context_tokens": 1024},
+    "prices": {"m": {"input": 1, "cached_input": 0.5, "cache_write": 1.25, "output": 2}},
+    "budget": {"max_cost_usd": 1.5, "max_tokens": 1000},
 }  # fmt: skip
 
 

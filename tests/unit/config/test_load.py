@@ -34,7 +34,7 @@ STAGE = "stages:\n  simulator:\n    model: m\n"
 ENDPOINT = "endpoints:\n  a:\n    base_url: http://h/v1\n"
 MISTAKES: dict[str, tuple[str, int, str]] = {
     "unknown key": ("seed: 1\nconcurency: 3", 2, "unknown key `concurency`. Did you mean `concurrency`?"),
-    "far from any key": ("zzz: 1", 1, "Known here: adaptive, concurrency, conversation,"),
+    "far from any key": ("zzz: 1", 1, "Known here: adaptive, budget, concurrency,"),
     "unknown key of a section": ("conversation:\n  max_round: 3", 2, "Did you mean `max_rounds`?"),
     "unknown key of an endpoint": (f"{ENDPOINT}    key_evn: K", 4, "Did you mean `key_env`?"),
     "unknown key of limits": (f"{ENDPOINT}    limits:\n      rpm: 3", 5, "requests_per_min"),

@@ -27,7 +27,7 @@ from engine.llm.endpoint import Endpoint
 from engine.llm.limits import Admission
 from engine.llm.pool import EndpointPool, Model
 from engine.llm.transport import RawReply
-from engine.schema.call import CallKey, CallKind, CallRecord, Usage, call_seed
+from engine.schema.call import NO_USAGE, CallKey, CallKind, CallRecord, Usage, call_seed
 from engine.wire.message_log import MessageLog
 from engine.wire.openai import RequestForm
 
@@ -123,6 +123,7 @@ class MemoryStore:
         tries: int,
         sent_at: float,
         latency_s: float,
+        usage: Usage = NO_USAGE,
     ) -> None:
         self.failures.append((kind, note))
 
