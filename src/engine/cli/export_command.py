@@ -31,7 +31,7 @@ from engine.dataset.selection import Language, Selection, metric_named
 from engine.dataset.source import Dataset, open_dataset
 from engine.dataset.splits import NO_SPLIT, parse_ratio
 from engine.errors import UsageError
-from engine.journal.imports import read_import_facts
+from engine.journal.imports import ImportFacts, read_import_facts
 from engine.journal.inputs import read_inputs
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
@@ -106,24 +106,24 @@ def export(
     The records of an imported run come back as they came, byte for byte, unless a part is chosen.
     """
     dataset = open_dataset(find_dataset(runs_dir, dataset_name))
+    facts = _import_facts(dataset) if dataset.is_run else None
+    is_held = dataset.is_run and facts is None
     is_annotated = dataset.is_run and _is_annotated(dataset.path)
     only_kept = only_kept and include is None
     selection = Selection(only_kept, tasks, dict(map(_min_rating, min_ratings)), language, author)
     ratio = NO_SPLIT if split is None else parse_ratio(split)
-    chosen = _format_of(dataset, form, view)
+    chosen = _format_of(dataset, form, view, is_import=facts is not None)
     is_whole = selection.is_everything and ratio is NO_SPLIT and not redact and not plain and view is None
     if chosen == AS_IMPORTED and not is_whole:
         raise UsageError(
             f"--format {AS_IMPORTED}: gives all records back as they came. Name the format "
             f"({dataset.format}) to choose a part or to change texts."
         )
-    if dataset.is_run and is_whole and dataset.format == ENGINE.name == chosen:
+    if is_held and is_whole and chosen == ENGINE.name:
         return _export_run(dataset, out, only_kept=only_kept, force=force, as_json=as_json)
-    as_it_came = chosen == AS_IMPORTED or (
-        chosen == dataset.format != ENGINE.name and (form is None or not is_annotated)
-    )
-    if dataset.is_run and is_whole and as_it_came:
-        return _export_import(dataset, out, force=force, as_json=as_json)
+    as_it_came = chosen == AS_IMPORTED or (chosen == dataset.format and (form is None or not is_annotated))
+    if facts is not None and is_whole and as_it_came:
+        return _export_import(dataset, facts, out, force=force, as_json=as_json)
     request = ExportRequest(
         form=chosen, view=view, selection=selection, ratio=ratio, redact=redact, plain=plain, licence=licence,
         tables=(rows,) if rows else ("conversations", "utterances"),
@@ -137,6 +137,11 @@ def export(
         dataset = open_dataset(dataset.path, annotate=annotations)
         _say(export_dataset(dataset, request, path, force=force), as_json=as_json)
     return 0
+
+
+def _import_facts(dataset: Dataset) -> ImportFacts | None:
+    with closing(Reader(dataset.path / JOURNAL_NAME)) as reader:
+        return read_import_facts(reader)
 
 
 def _is_annotated(folder: Path) -> bool:
@@ -153,10 +158,9 @@ def _min_rating(text: str) -> tuple[str, int]:
     return metric_named(metric), int(least)
 
 
-def _format_of(dataset: Dataset, form: str | None, view: str | None) -> str:
+def _format_of(dataset: Dataset, form: str | None, view: str | None, *, is_import: bool) -> str:
     """The format to write, or UsageError where the dataset cannot be written in the one that was named."""
     own = dataset.format
-    is_import = dataset.is_run and own != ENGINE.name
     if form is None:
         return own if dataset.is_run and view is None else "jsonl"
     if form == AS_IMPORTED and not is_import:
@@ -194,10 +198,9 @@ def _export_run(dataset: Dataset, out: Path | None, *, only_kept: bool, force: b
     return 0
 
 
-def _export_import(dataset: Dataset, out: Path | None, *, force: bool, as_json: bool) -> int:
-    with closing(Reader(dataset.path / JOURNAL_NAME)) as reader:
-        facts = read_import_facts(reader)
-    assert facts is not None
+def _export_import(
+    dataset: Dataset, facts: ImportFacts, out: Path | None, *, force: bool, as_json: bool
+) -> int:
     path = out or dataset.path / "export" / default_export_name(facts)
     refuse_existing(path, force=force)
     written = write_as_imported(dataset.path, path)
