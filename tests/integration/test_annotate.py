@@ -283,6 +283,20 @@ def test_people_and_judges_are_read_alike(runs: Path, tmp_path: Path, capsys: Ca
     assert {line["author"] for line in lines} == {JUDGE, "human:ada"}
 
 
+def test_parts_that_were_annotated_apart_are_merged_with_what_was_said(
+    runs: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    for name, task in (("one", "gifts"), ("two", "travel")):
+        assert engine("run", "--task", task, "--limit", "3", "--run", name, "--json") == 0
+        assert engine("annotate", name, "--with", "ratings") == 0
+    capsys.readouterr()
+    assert engine("runs", "merge", "both", "one", "two") == 0
+    capsys.readouterr()
+    assert engine("annotate", "both", "--with", "ratings", "--json") == 0
+    assert told(capsys)["now"]["ratings@rehearsal-judge"]["ended"] == {}  # type: ignore[index]
+    assert sum(bool(ratings_of(each.annotations)) for each in annotated(runs / "both")) > 3
+
+
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="needs ../shared/reference")
 def test_an_import_is_annotated_by_its_own_labels_and_long_ones_are_cut(
     runs: Path, tmp_path: Path, capsys: Capture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from engine.cli.dataset_argument import dataset_argument, find_dataset
+from engine.cli.annotated import annotated_dataset
+from engine.cli.dataset_argument import dataset_argument
 from engine.cli.shared_options import json_option, runs_dir_option
-from engine.dataset.source import open_dataset
 from engine.experiments.baseline import Baseline
 from engine.experiments.cells import CellFolder, CellRunner
 from engine.experiments.experiment import Plan, Result, default_seeds, run_experiment
@@ -110,8 +110,8 @@ def intents(
     What was computed before is taken from the output folder: the same command goes on after a stop.
     """
     require_sklearn()
-    dataset = open_dataset(find_dataset(runs_dir, dataset_name))
-    data = collect_samples(dataset, author)
+    with annotated_dataset(runs_dir, dataset_name) as dataset:
+        data = collect_samples(dataset, author)
     if out is None:
         folder = (
             dataset.path / "experiments" / "intents" if dataset.is_run else Path(f"intents-{data.digest[:8]}")

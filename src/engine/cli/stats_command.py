@@ -17,9 +17,9 @@ from engine.analysis.definitions import PAPER, Definitions
 from engine.analysis.intents import PARTS
 from engine.analysis.statistics import Statistics
 from engine.analysis.table1 import LAST_POSITION, Table1Row
-from engine.cli.dataset_argument import dataset_argument, find_dataset
+from engine.cli.annotated import annotated_dataset
+from engine.cli.dataset_argument import dataset_argument
 from engine.cli.shared_options import json_option, runs_dir_option
-from engine.dataset.source import open_dataset
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput, UsageError
 
@@ -71,9 +71,9 @@ def stats(
     started = time.monotonic()
     definitions = _definitions(PAPER if paper else Definitions(), without, utterances, merges, author)
     statistics = Statistics(count_tokens, definitions, None if split_file is None else read_split(split_file))
-    dataset = open_dataset(find_dataset(runs_dir, dataset_name))
-    for conversation in dataset:
-        statistics.add(conversation)
+    with annotated_dataset(runs_dir, dataset_name) as dataset:
+        for conversation in dataset:
+            statistics.add(conversation)
     seconds = time.monotonic() - started
     if as_json:
         facts = {"dataset": dataset.name, "format": dataset.format, "seconds": round(seconds, 3)}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from engine.config.identity import identity_fields, refuse
+from engine.config.identity import compare, identity_fields, refuse
 from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, RunLocked, UsageError
 from engine.journal.inputs import differences_from, encode_plan, read_inputs
@@ -53,6 +53,7 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
             for other, its_inputs in inputs.items():
                 if other != name and (differences := differences_from(reader, its_inputs)):
                     raise refuse(name, differences)
+        stages = merge_stages(readers)
         plan = merge_plans([its.plan for its in inputs.values()])
         config = _merge_configs([its.config for its in inputs.values()])
         _, config_dir = folders[0].read_settings()
@@ -64,7 +65,7 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
                 unfinished,
                 readers,
                 meta={"config": config.model_dump_json(), "plan": encode_plan(plan)},
-                identity={STAGE: identity_fields(config)},
+                identity={**stages, STAGE: identity_fields(config)},
             )
             made.write_settings(config, identity_fields(config), config_dir)
             unfinished.rename(made.journal)
@@ -74,6 +75,21 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
         finally:
             shutil.rmtree(made.path, ignore_errors=True)
     return shared
+
+
+def merge_stages(readers: Mapping[str, Reader]) -> dict[str, dict[str, str]]:
+    """The identities of the stages beside the conversation, by stage: a judge's work goes on as it began.
+
+    Raises IdentityChanged where two runs did a stage with other content.
+    """
+    stages: dict[str, dict[str, str]] = {}
+    for name, reader in readers.items():
+        for stage in reader.stages():
+            if stage == STAGE or not (fields := reader.identity(stage)):
+                continue
+            if differences := compare(fields, stages.setdefault(stage, fields), kind=f"{stage}: "):
+                raise refuse(name, differences)
+    return stages
 
 
 def merge_plans(plans: Sequence[Plan]) -> Plan:
