@@ -23,6 +23,8 @@ from engine.cli.plain_text import plain
 from engine.cli.shared_options import address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
+from engine.llm.budget import Budget
+from engine.llm.prices import describe_usd, usd
 from engine.runner.overview import Mishap
 from engine.runner.progress import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
@@ -74,6 +76,8 @@ class Display:
         parts.append(f"{calls.replies / elapsed:.0f} calls/s")
         in_flight = sum(endpoint.in_flight for endpoint in progress.endpoints.values())
         parts.append(f"{in_flight} in flight")
+        if (budget := progress.budget) is not None:
+            parts += _spending(budget)
         if calls.backing_off:
             parts.append(f"{calls.backing_off} waiting")
         if retries := sum(calls.retries.values()):
@@ -88,6 +92,18 @@ class Display:
         if progress.drain is not None and progress.drain.is_requested:
             parts.append("stopping: calls in the air land (again to cut them off)")
         return " · ".join(parts)
+
+
+def _spending(budget: Budget) -> list[str]:
+    """What is spent: of the limit and over all sessions where there is one, else in this session."""
+    parts = []
+    if budget.max_cost is not None:
+        parts.append(f"{usd(budget.cost):.4f} of {usd(budget.max_cost):g} USD")
+    elif budget.prices:
+        parts.append(describe_usd(budget.cost))
+    if budget.max_tokens is not None:
+        parts.append(f"{budget.tokens:,} of {budget.max_tokens:,} tokens")
+    return parts
 
 
 def print_report(
@@ -128,6 +144,8 @@ def print_report(
             f"run {folder.name}: {counts.conversations} of {counts.planned} conversations, "
             f"{done} of them now, in {describe_duration(result.duration_s)}"
         )
+    if cost := describe_cost(summary):
+        console.print(f"cost: {cost}")
     if counts.served_model_changed:
         served = "; ".join(
             f"{side}: " + ", ".join(f"{name} ({count} conversations)" for name, count in names.items())
@@ -149,6 +167,19 @@ def print_report(
         ("settings", folder.settings), ("events", folder.events),
     ):  # fmt: skip
         console.print(f"  {label:<9}{path}")
+
+
+def describe_cost(summary: Mapping[str, object]) -> str:
+    """What a run cost in all, from its summary; empty where no price is known."""
+    cost = summary.get("cost")
+    if not isinstance(cost, Mapping) or cost["usd_of_priced_models"] is None:
+        return ""
+    text = f"{cost['usd_of_priced_models']:.4f} USD"
+    if cost["possibly_usd_at_most"]:
+        text += f", and at most {cost['possibly_usd_at_most']:.4f} USD possibly paid"
+    if unpriced := cost["models_without_price"]:
+        text += f"; without {', '.join(unpriced)}, whose price is not known"
+    return text
 
 
 def shape_table(counts: DatasetCounts) -> Table:

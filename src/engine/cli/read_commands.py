@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 import orjson
 
-from engine.cli.display import describe_failure
+from engine.cli.display import describe_cost, describe_failure
 from engine.cli.imported_run import if_imported, say_conversation, say_status, say_verified
 from engine.cli.plain_text import plain
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
 from engine.dataset.build import stream_outcomes
+from engine.dataset.costs import read_costs
 from engine.dataset.record import build_record
 from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
@@ -24,6 +25,7 @@ from engine.journal.reader import Reader
 from engine.journal.usage import in_flight_at_kills
 from engine.llm.caller import History
 from engine.llm.exchange import Exchange, Question
+from engine.llm.prices import usd
 from engine.runner.endpoints import request_form
 from engine.runner.overview import last_failure
 from engine.runner.run_folder import RunFolder, existing_folder
@@ -82,16 +84,24 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
         f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid{lost}"
     )
     click.echo(f"  tokens         {facts['prompt_tokens']} in, {facts['completion_tokens']} out")
+    if facts["cost"]:
+        click.echo(f"  cost           {facts['cost']}{_of(facts['max_cost_usd'])}")
     if facts["remaining"]:
+        worth = facts["remaining_cost_usd"]
         click.echo(
             f"  still to do    {facts['remaining']} conversations, about {facts['remaining_calls']} calls, "
             f"{facts['remaining_prompt_tokens']} tokens in and {facts['remaining_completion_tokens']} out"
+            + ("" if worth is None else f", {worth:.4f} USD")
         )
         if facts["state"] == "paused":
             click.echo(f"  go on with     engine adjust {facts['run']} --go-on")
         elif facts["state"] != "being worked on":
             click.echo(f"  go on with     engine resume {address(folder)}")
     return 0
+
+
+def _of(limit: object) -> str:
+    return "" if limit is None else f"; limit {limit} USD"
 
 
 def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str, object]:
@@ -109,6 +119,8 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
     if state == "stopped" and sessions and sessions[-1].ended_at is None:
         state = "killed"
     failure = last_failure(reader) if ended_by.get(EndReason.FAILED.value) else None
+    costs = read_costs(reader, is_held=folder.is_held())
+    held = sum(row.cost or 0 for row in costs.rows if row.stage == STAGE)
     return {
         "run": folder.name,
         "state": state,
@@ -126,6 +138,13 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         "remaining_calls": round(totals.replies * share),
         "remaining_prompt_tokens": round(totals.prompt_tokens * share),
         "remaining_completion_tokens": round(totals.completion_tokens * share),
+        "cost": describe_cost({"cost": costs.as_summary()}),
+        "cost_usd": usd(costs.cost) if costs.is_known else None,
+        "possibly_cost_usd": usd(costs.possibly) if costs.is_known else None,
+        "models_without_price": costs.unpriced,
+        "max_cost_usd": inputs.config.budget.max_cost_usd,
+        "max_tokens": inputs.config.budget.max_tokens,
+        "remaining_cost_usd": usd(held) * share if costs.is_known else None,
         "sessions": len(sessions),
         "last_failure": None if failure is None else describe_failure(failure),
     }

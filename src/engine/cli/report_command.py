@@ -21,11 +21,13 @@ from engine.cli.annotated import annotated_dataset
 from engine.cli.dataset_argument import dataset_argument, find_dataset
 from engine.cli.shared_options import runs_dir_option
 from engine.dataset.build import replacing
+from engine.dataset.costs import read_costs
 from engine.dataset.source import Dataset, open_dataset
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.reader import Reader
+from engine.llm.prices import usd
 from engine.schema.conversation import STAGE
 from engine.version import __version__
 
@@ -121,6 +123,7 @@ def run_facts(dataset: Dataset) -> RunFacts | None:
     with closing(Reader(dataset.path / JOURNAL_NAME)) as reader:
         totals, sessions = reader.totals(), reader.sessions()
         ended = sorted(outcome.ended_at for outcome in reader.outcome_facts_from(STAGE, 0))
+        costs = read_costs(reader)
     if not totals.replies:
         return None
     return RunFacts(
@@ -132,6 +135,7 @@ def run_facts(dataset: Dataset) -> RunFacts | None:
         sessions=len(sessions),
         duration_s=sum(each.ended_at - each.started_at for each in sessions if each.ended_at),
         ended=tuple(at - ended[0] for at in ended),
+        cost_usd=usd(costs.cost) if costs.is_known and not costs.unpriced else None,
     )
 
 

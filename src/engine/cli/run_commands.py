@@ -6,31 +6,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import click
 import orjson
 
+from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.display import Display, print_report
 from engine.cli.exit_codes import exit_code, find_engine_error
 from engine.cli.plan_display import describe_tasks, print_plan
+from engine.cli.planned_run import plan_options, planned_run
 from engine.cli.readiness import check_ready, check_same_run, new_tasks
-from engine.cli.run_options import ModelOptions, build_config, endpoint_kind, split_command, with_options
+from engine.cli.run_options import ModelOptions, split_command, with_options
 from engine.cli.serving import loop_options, serving_endpoints
 from engine.cli.shared_options import (
     disk_option,
     json_option,
-    new_runs_dir_option,
     on_end_option,
     runs_dir_option,
-    runs_of,
 )
 from engine.clock import SystemClock
-from engine.config.identity import identity_fields
-from engine.config.settings import GateSettings, RunConfig
+from engine.config.settings import RunConfig
 from engine.dataset.build import write_dataset, write_summary
-from engine.errors import BadInput, EngineError, RunLocked, UsageError
+from engine.errors import BadInput, EngineError, RunLocked
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader
 from engine.logs import SECRETS, EventLog
@@ -42,90 +41,25 @@ from engine.runner.run import work_on_run
 from engine.runner.run_folder import (
     RunFolder,
     all_folders,
-    default_name,
     existing_folder,
-    open_folder,
 )
 from engine.schema.conversation import STAGE, EndReason
-from engine.schema.gate import GATE_NAMES
 
 
 @click.command()
-@click.argument("config_file", metavar="[CONFIG]", required=False, type=click.Path(path_type=Path))
-@click.option("--concurrency", type=int, metavar="N", help="Conversations in flight.  [default: 64]")
-@click.option("--run", "run_name", metavar="NAME", help="Name of the run; default: from its content.")
-@click.option("--limit", type=int, metavar="N", help="The plan's first N conversations.")
-@click.option("--task", "tasks", multiple=True, metavar="T", help="This task only; may be repeated.")
-@click.option("--profiles", type=click.Path(), metavar="FILE", help="Profile pool.")
-@click.option("--jobs", type=click.Path(), metavar="FILE", help="An explicit list of jobs (JSON Lines).")
-@click.option("--repeat", type=int, metavar="K", help="Conversations per profile and scenario.")
-@click.option("--seed", type=int, metavar="S", help="Seed of all requests.")
-@click.option("--language", metavar="L", help="Language of prompts and conversations: en or zh.")
-@click.option("--base-url", metavar="URL", help="OpenAI-format endpoint, e.g. http://127.0.0.1:8000/v1.")
-@click.option("--simulator", metavar="MODEL", help="The user simulator's model.")
-@click.option("--assistant", metavar="MODEL", help="The assistant's model.")
-@click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
-@click.option("--local", is_flag=True, help="A small real model on this machine (extra [local]).")
-@click.option("--local-model", type=click.Path(path_type=Path), metavar="GGUF", help="Another one.")
-@click.option("--transport", metavar="T", help="asyncio or httpx.")
-@click.option("--adaptive/--no-adaptive", default=None, help="Find limits that are not configured by trying.")
-@click.option(
-    "--paper",
-    is_flag=True,
-    help="No gates, and every rule only flags; failed and refused ones alone are dropped.",
-)
-@click.option(
-    "--gates", is_flag=True, help="Ask again for a simulator's reply that a gate refuses; all gates."
-)
+@plan_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
 @on_end_option
 @disk_option
-@new_runs_dir_option
 @json_option
-def run(
-    config_file: Path | None,
-    run_name: str | None,
-    runs_dir: Path,
-    base_url: str | None,
-    simulator: str | None,
-    assistant: str | None,
-    key_env: str | None,
-    local: bool,
-    local_model: Path | None,
-    paper: bool,
-    gates: bool,
-    dry_run: bool,
-    on_end: str | None,
-    guards_disk: bool,
-    as_json: bool,
-    **options: object,
-) -> int:
+def run(dry_run: bool, on_end: str | None, guards_disk: bool, as_json: bool, **options: Any) -> int:
     """Hold every conversation of the plan, or go on with it.
 
     The same command twice goes on with the same run. Without CONFIG and endpoint it rehearses: 220
     conversations, ten for each scenario, with an embedded offline endpoint.
     """
-    config, config_dir = build_config(
-        config_file,
-        {**options, "on_end": split_command(on_end)},
-        ModelOptions(base_url, simulator, assistant, key_env, local, local_model),
-    )
-    if paper and gates:
-        raise UsageError("--paper and --gates: the paper has no gates; give one of them.")
-    if paper:
-        config = config.model_copy(
-            update={
-                "validation": config.validation.model_copy(update={"drop": False}),
-                "gates": GateSettings(),
-            }
-        )
-    if gates and not config.gates.use:
-        config = config.model_copy(update={"gates": config.gates.model_copy(update={"use": GATE_NAMES})})
-    inputs = prepare(config, config_dir=config_dir)
-    name = run_name if run_name is not None else config.output.name
-    if name is None:
-        name = default_name(endpoint_kind(config), identity_fields(config))
-    folder = open_folder(runs_of(config, runs_dir), name)
+    planned = planned_run(**options, on_end=split_command(on_end))
+    folder, inputs = planned.folder, planned.inputs
     if dry_run:
         print_plan(folder, inputs)
         # Behind the plan, which is worth seeing also where a key is still missing.
@@ -133,7 +67,7 @@ def run(
         check_ready(inputs)
         folder.check_place()
         return 0
-    return carry_out(folder, inputs, config_dir, as_json=as_json, guards_disk=guards_disk)
+    return carry_out(folder, inputs, planned.config_dir, as_json=as_json, guards_disk=guards_disk)
 
 
 @click.command()
@@ -143,6 +77,7 @@ def run(
 @click.option("--base-url", metavar="URL", help="Where the endpoint is now.")
 @click.option("--key-env", metavar="NAME", help="Environment variable that holds the endpoint's key.")
 @click.option("--retry-failed", is_flag=True, help="Take failed conversations up again.")
+@budget_options
 @on_end_option
 @disk_option
 @runs_dir_option
@@ -153,6 +88,8 @@ def resume(
     base_url: str | None,
     key_env: str | None,
     retry_failed: bool,
+    max_cost: float | None,
+    max_tokens: int | None,
     on_end: str | None,
     guards_disk: bool,
     as_json: bool,
@@ -165,6 +102,7 @@ def resume(
     config, config_dir = folder.read_settings()
     options["on_end"] = split_command(on_end)
     config = with_options(config, options, ModelOptions(base_url, key_env=key_env))
+    config = with_budget(config, folder, max_cost, max_tokens)
     inputs = prepare(config, config_dir=config_dir)
     reader = Reader(folder.journal)
     try:

@@ -77,6 +77,8 @@ def one_line(name: str, facts: Overview) -> str:
     if facts.eta_s is not None:
         parts.append(f"ETA {describe_duration(facts.eta_s)}")
     parts += [f"{count} {result}" for result, count in facts.end_reasons.items()]
+    if facts.cost_usd is not None:
+        parts.append(f"{facts.cost_usd:,.4f} USD")
     if facts.slowest:
         oldest = facts.slowest[0]
         parts.append(f"slowest {oldest.item} {describe_duration(oldest.age_s)}")
@@ -103,6 +105,8 @@ def screen_lines(name: str, facts: Overview, width: int) -> list[str]:
     lines.append(f"  {facts.failed_calls:,} failed, {facts.possibly_paid_calls:,} possibly paid")
     lines.append(f"tokens {_short(facts.prompt_tokens)} in, {_short(facts.completion_tokens)} out")
     lines.append(f"  {_short(facts.cached_tokens)} of those in were cached")
+    if facts.cost_usd is not None:
+        lines.append(f"cost {facts.cost_usd:,.4f} USD{of_all}")
     if facts.slowest:
         lines.append("slowest")
         for slow in facts.slowest:

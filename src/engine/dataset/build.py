@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import orjson
 
+from engine.dataset.costs import read_costs
 from engine.dataset.gate_counts import GateCounts
 from engine.dataset.record import ConversationRecord, build_record, replay_exchange
 from engine.dataset.tables import ShapeTally
@@ -152,6 +153,7 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
             sum(session.ended_at - session.started_at for session in sessions if session.ended_at), 3
         ),
     }
+    summary["cost"] = read_costs(reader).as_summary()
     if counts.gates.judged:
         summary["gates"] = counts.gates.as_summary()
     with replacing(path) as file:

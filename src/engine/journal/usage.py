@@ -62,6 +62,14 @@ class SourceUsage:
     possibly: Usage
     largest: Usage
 
+    @property
+    def lost(self) -> Usage:
+        """The most that all calls together can have taken of which nobody knows."""
+        return Usage(
+            self.possibly.prompt_tokens + self.uncounted * self.largest.prompt_tokens,
+            self.possibly.completion_tokens + self.uncounted * self.largest.completion_tokens,
+        )
+
 
 def source_of(reader: Reader, stage: str, side: str) -> CallSource:
     """Which model a source of calls asks, as the run's identity has it; an empty name where it has none."""

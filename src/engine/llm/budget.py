@@ -1,9 +1,9 @@
 """A run's limits in money and tokens, over all of its stages and processes: never over at any instant.
 
 A call is reserved at its upper bound (its prompt's estimate and `max_tokens`, at full price) before it is
-sent, and settled at what it cost. It is sent only where its bound fits beside what is settled and reserved; else it
-waits, first come, first served, for calls in the air to land. Where it does not fit and nothing is in the
-air it never will, and the run stops. What may have been paid for counts at its bound.
+sent, and settled at what it cost. It is sent only where its bound fits beside what is settled and reserved;
+else it waits, first come, first served, for calls in the air to land. Where it does not fit and nothing is in
+the air it never will, and the run stops. What may have been paid for counts at its bound.
 """
 
 from __future__ import annotations
@@ -134,20 +134,20 @@ class Budget:
                 possibly = f" (of it {describe_usd(self.possibly)} for calls that were possibly paid for)"
             return Stopped(
                 f"the budget is used up: {describe_usd(self.cost)} of {describe_usd(self.max_cost)} are spent"
-                f"{possibly}, and the next call may cost up to {describe_usd(hold.cost)}. Nothing is lost: go on "
-                f"with a higher limit: {self.again} --max-cost {_higher(self.cost + hold.cost)}"
+                f"{possibly}, and the next call may cost up to {describe_usd(hold.cost)}. Nothing is lost: "
+                f"go on with a higher limit: {self.again} --max-cost {_higher(self.cost + hold.cost)}"
             )
         return Stopped(
-            f"the budget is used up: {self.tokens:,} of {self.max_tokens:,} tokens are spent, and the next call "
-            f"may take up to {hold.tokens:,}. Nothing is lost: go on with a higher limit: {self.again} "
+            f"the budget is used up: {self.tokens:,} of {self.max_tokens:,} tokens are spent, and the next "
+            f"call may take up to {hold.tokens:,}. Nothing is lost: go on with a higher limit: {self.again} "
             f"--max-tokens {2 * (self.tokens + hold.tokens)}"
         )
 
     def __repr__(self) -> str:
         limit = "no limit" if self.max_cost is None else describe_usd(self.max_cost)
         return (
-            f"Budget({describe_usd(self.cost)} spent, {describe_usd(self.reserved_cost)} reserved, of {limit}; "
-            f"{self.tokens:,} tokens, {self.in_flight} in flight, {self._waiting} waiting)"
+            f"Budget({describe_usd(self.cost)} spent, {describe_usd(self.reserved_cost)} reserved, of "
+            f"{limit}; {self.tokens:,} tokens, {self.in_flight} in flight, {self._waiting} waiting)"
         )
 
 

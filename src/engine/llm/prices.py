@@ -17,6 +17,8 @@ from engine.config.settings import EndpointSettings, ModelSettings, PriceSetting
 from engine.schema.call import Usage
 
 USD = 10**12
+# Where a run's journal keeps, in its `meta`, the prices that its sessions counted with.
+PRICES = "prices"
 # A price in USD per million tokens is so many picodollars a token.
 _PER_MILLION = 10**6
 # Far below where any provider's long prompts begin to cost more.

@@ -14,8 +14,10 @@ import orjson
 
 from engine.journal.inputs import stored_plan
 from engine.journal.reader import CallFacts, OutcomeFacts, Reader, Session
-from engine.schema.call import CallKind
-from engine.schema.conversation import STAGE, EndReason
+from engine.journal.usage import source_of
+from engine.llm.prices import PRICES, Price, decode_prices, usd
+from engine.schema.call import CallKind, Usage
+from engine.schema.conversation import STAGE, EndReason, Role
 
 # Rates are taken over the first of these spans (seconds) that holds enough; conversations may be slow.
 _SPANS_S = (300.0, 900.0, 3600.0)
@@ -67,6 +69,7 @@ class Overview:
     completion_tokens: int
     cached_tokens: int
     counted: float
+    cost_usd: float | None = None
 
 
 @dataclass(slots=True)
@@ -122,6 +125,8 @@ class RunWatch:
         self._replied = Recent()
         self._kinds: dict[str, int] = {}
         self._tokens = [0, 0, 0]
+        self._cost = 0
+        self._prices: dict[str, Price | None] = {}
 
     def look(self, now: float, *, is_held: bool) -> Overview:
         """The run at Unix time `now`; `is_held` says whether a process works on it."""
@@ -141,6 +146,8 @@ class RunWatch:
         self._session = session.session
         plan = stored_plan(self._reader)
         self._planned = 0 if plan is None else len(plan)
+        prices = decode_prices(self._reader.meta(PRICES))
+        self._prices = {side: prices.get(source_of(self._reader, STAGE, side).model) for side in Role}
         # What another process did says little about this one's rate.
         self._ended = Recent(session.started_at)
         self._replied = Recent(session.started_at)
@@ -215,6 +222,11 @@ class RunWatch:
             self._tokens[0] += call.prompt_tokens
             self._tokens[1] += call.completion_tokens
             self._tokens[2] += call.cached_tokens
+            side = Role.USER if "user-" in call.step else Role.ASSISTANT
+            if (price := self._prices.get(side)) is not None:
+                self._cost += price.cost(
+                    Usage(call.prompt_tokens, call.completion_tokens, call.cached_tokens)
+                )
             self._replied.add(call.sent_at + call.latency_s)
         else:
             text = (call.note or b"").decode("utf-8", "replace")
@@ -265,6 +277,7 @@ class RunWatch:
             completion_tokens=self._tokens[1],
             cached_tokens=self._tokens[2],
             counted=1.0 if self._next_call <= 1 else 1 - (self._uncounted - 1) / (self._next_call - 1),
+            cost_usd=usd(self._cost) if any(self._prices.values()) else None,
         )
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 """The most tokens that one call of a run reserves: a limit per minute below that could never admit it.
 
 What each side, or another stage, reserved at most is in the journal's `meta` before it is reserved, so that
-`engine adjust`, in a process of its own and also long after, decides as the run itself does; and what a killed
-process had in the air is bounded by it. Where nothing is on record yet, the
-first prompt of the plan and `max_tokens` say what is certain.
+`engine adjust`, in a process of its own and also long after, decides as the run itself does; and it bounds
+what a killed process had in the air. Where nothing is on record yet, the first prompt of the plan and
+`max_tokens` say what is certain.
 """
 
 from __future__ import annotations

@@ -15,10 +15,9 @@ from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.journal.usage import in_flight_at_kills, largest_calls, read_usage
 from engine.llm.budget import Budget, Spent
+from engine.llm.prices import PRICES as PRICES
 from engine.llm.prices import Price, decode_prices, encode_prices, pico_of, prices_of
 from engine.schema.call import Usage
-
-PRICES = "prices"
 
 
 async def open_budget(
@@ -67,10 +66,7 @@ def spent_before(reader: Reader, prices: Mapping[str, Price], config: RunConfig)
     cost = possibly = tokens = 0
     for each in sources:
         price = prices.get(each.source.model)
-        lost = Usage(
-            each.possibly.prompt_tokens + each.uncounted * each.largest.prompt_tokens,
-            each.possibly.completion_tokens + each.uncounted * each.largest.completion_tokens,
-        )
+        lost = each.lost
         tokens += _total(each.usage) + _total(lost)
         if price is not None:
             cost += price.cost(each.usage)
@@ -96,8 +92,8 @@ def _refuse_unpriced(config: RunConfig, models: Iterable[str], why: str) -> None
     if config.budget.max_cost_usd is not None and unknown:
         example = "{input: 0.15, cached_input: 0.075, output: 0.6}"
         raise ConfigError(
-            f"a limit in money needs the price of every model, and nobody knows that of {unknown[0]!r}, which "
-            f"{why}: write it into the configuration (a run's own is in its run.yaml), in USD per million "
-            f"tokens (0 for a server of your own): `prices: {{{unknown[0]}: {example}}}`; or install the "
+            f"a limit in money needs the price of every model, and nobody knows that of {unknown[0]!r}, "
+            f"which {why}: write it into the configuration (a run's own is in its run.yaml), in USD per "
+            f"million tokens (0 for a server of your own): `prices: {{{unknown[0]}: {example}}}`; or install the "
             "table of known prices, pip install 'recsim-engine[prices]'. Or limit tokens: --max-tokens N."
         )
