@@ -51,12 +51,12 @@ class JsonLinesFile:
 
 
 class CsvFile:
-    """UTF-8, a heading, quoted where needed; null is an empty cell, lists and objects are JSON."""
+    """RFC 4180 in UTF-8 with a heading; null is an empty cell, lists and objects are JSON."""
 
     def __init__(self, path: Path, columns: Mapping[str, ColumnKind]) -> None:
         self._columns = columns
         self._file = io.TextIOWrapper(create(path), encoding="utf-8", errors="replace", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(self._file)
         self._writer.writerow(columns)
 
     def add(self, row: Row) -> None:

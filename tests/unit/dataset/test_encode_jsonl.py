@@ -174,7 +174,9 @@ def test_labels_stand_at_the_utterance_in_both_languages() -> None:
         origin=Origin(format="test"),
         language="en",
     )  # fmt: skip
-    user, reply = encode_sharegpt(made)["conversations"]  # type: ignore[misc]
+    said = encode_sharegpt(made)["conversations"]
+    assert isinstance(said, list)
+    user, reply = said
     assert user == {
         "from": "human", "value": "Hi", "content_zh": "你好", "intent": ["Planning"],
         "intent_en": ["Planning"], "intent_zh": ["规划"],

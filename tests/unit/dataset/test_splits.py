@@ -39,7 +39,7 @@ def test_nothing_that_two_conversations_share_is_in_two_parts(profiles: list[tup
         assert splitter.groups < 3
         return
     seen: dict[tuple[str, str], set[str]] = {}
-    parts = Counter()
+    parts: Counter[str] = Counter()
     for each in everything:
         part = splitter.part_of(each)
         parts[part] += 1
