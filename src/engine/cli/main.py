@@ -19,6 +19,7 @@ from engine.cli.experiment_command import experiment
 from engine.cli.export_command import export
 from engine.cli.import_command import import_command
 from engine.cli.init_command import init
+from engine.cli.profiles_commands import profiles
 from engine.cli.read_commands import show, status, verify
 from engine.cli.rehearse_command import rehearse
 from engine.cli.report_command import report as report_page
@@ -43,6 +44,7 @@ COMMANDS: tuple[click.Command, ...] = (
     init,
     doctor,
     bench,
+    profiles,
     run,
     resume,
     adjust_command,

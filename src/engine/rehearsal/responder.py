@@ -15,6 +15,7 @@ from engine.rehearsal.defects import Defect, assistant_flaw, is_cured, simulator
 from engine.rehearsal.dice import Dice, hash64
 from engine.rehearsal.figures import end_hazard
 from engine.rehearsal.judge import judge
+from engine.rehearsal.profile_writer import write_profiles
 from engine.rehearsal.simulator import current_topic, write_thanks, write_user_turn
 from engine.rehearsal.tastes import statements
 from engine.rehearsal.tokens import MESSAGE_OVERHEAD, cut_to_tokens, estimate_tokens
@@ -42,8 +43,11 @@ def answer(
     dice = Dice(digest)
     view: SimulatorView | AssistantView | QuestionView | None = None
     judged = judge(asked.messages, dice, judge_error_rate)
+    profiles = write_profiles(asked.messages, dice, seed, defect_rate) if judged is None else None
     if judged is not None:
         text, finish_reason = judged, "stop"
+    elif profiles is not None:
+        text, finish_reason = profiles
     else:
         view = view_of(asked.messages)
         text, finish_reason = _speak(view, asked, dice, seed, defect_rate, run_seed)

@@ -1,0 +1,1 @@
+"""User profiles by an LLM: how they are asked for, read, kept apart and judged."""
