@@ -10,14 +10,17 @@ import click
 
 from engine.cli.annotated import annotated_dataset
 from engine.cli.dataset_argument import dataset_argument
-from engine.cli.shared_options import json_option, runs_dir_option
+from engine.cli.experiment_llm import LlmOptions, llm_models
+from engine.cli.run_options import ModelOptions
+from engine.cli.shared_options import json_option, new_runs_dir_option, runs_of
+from engine.config.load import load_config
 from engine.experiments.baseline import Baseline
 from engine.experiments.cells import CellFolder, CellRunner
 from engine.experiments.experiment import Plan, Result, default_seeds, run_experiment
 from engine.experiments.plm import PAPER_MODELS, Mode, PlmModel, paper_source, require_plm
 from engine.experiments.plm_prompt import PROMPTS
 from engine.experiments.plot import is_plotting_possible, plot_rows
-from engine.experiments.report import table3_lines, table4_lines, write_report
+from engine.experiments.report import answer_lines, table3_lines, table4_lines, write_report
 from engine.experiments.samples import IntentData, collect_samples
 from engine.experiments.splits import SplitKind
 from engine.experiments.traditional import MODELS, TraditionalModel, require_sklearn
@@ -71,14 +74,49 @@ def experiment() -> None:
     "modes",
     multiple=True,
     type=click.Choice([str(mode) for mode in Mode]),
-    help="How pretrained language models are used; default: each way.",
+    help="How pretrained language models and LLMs are used; default: each way that they can be.",
+)
+@click.option(
+    "--llm",
+    "llms",
+    multiple=True,
+    metavar="PRESET_OR_MODEL",
+    help="An LLM too: a preset or stage of --config, or a model's name at its endpoint.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Endpoints, presets and prices for --llm; its output.runs says where runs lie.",
+)
+@click.option("--base-url", metavar="URL", help="Where --llm is asked, if not as the configuration says.")
+@click.option("--key-env", metavar="NAME", help="The environment variable with the key for it.")
+@click.option("--local", is_flag=True, help="The small local model as an LLM.")
+@click.option(
+    "--local-model", type=click.Path(path_type=Path), metavar="FILE", help="Another local model: a GGUF file."
+)
+@click.option("--concurrency", type=click.IntRange(1, 100_000), metavar="N", help="LLM calls in flight.")
+@click.option(
+    "--examples",
+    type=click.IntRange(1, 50),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Examples of each intent that an LLM is shown in few-shot.",
+)
+@click.option(
+    "--test-limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="N utterances of each test part, drawn once, for all models alike.",
 )
 @click.option(
     "--prompts",
     type=click.Path(path_type=Path),
     default=PROMPTS,
     metavar="DIR",
-    help="Prompt files masked.yaml, causal.yaml, seq2seq.yaml; default: those that come with the engine.",
+    help="Prompt files masked.yaml, causal.yaml, seq2seq.yaml, llm.yaml; default: the engine's.",
 )
 @click.option("--author", metavar="NAME", help="Whose intents, e.g. dataset or judge:NAME; default: any.")
 @click.option(
@@ -87,7 +125,7 @@ def experiment() -> None:
     metavar="DIR",
     help="Default: experiments/intents in the run, or intents-<digest of the data> here.",
 )
-@runs_dir_option
+@new_runs_dir_option
 @json_option
 def intents(
     dataset_name: str,
@@ -99,6 +137,15 @@ def intents(
     paper_models: bool,
     models_dir: Path | None,
     modes: tuple[str, ...],
+    llms: tuple[str, ...],
+    config_file: Path | None,
+    base_url: str | None,
+    key_env: str | None,
+    local: bool,
+    local_model: Path | None,
+    concurrency: int | None,
+    examples: int,
+    test_limit: int | None,
     prompts: Path,
     author: str | None,
     out: Path | None,
@@ -110,6 +157,8 @@ def intents(
     What was computed before is taken from the output folder: the same command goes on after a stop.
     """
     require_sklearn()
+    if config_file is not None:
+        runs_dir = runs_of(load_config(config_file), runs_dir)
     with annotated_dataset(runs_dir, dataset_name) as dataset:
         data = collect_samples(dataset, author)
     if out is None:
@@ -124,15 +173,26 @@ def intents(
     sources = [(Path(plm).name, plm) for plm in plms]
     if paper_models:
         sources += [(name, paper_source(known, models_dir)) for name, known in PAPER_MODELS.items()]
+    uses = [Mode(mode) for mode in modes] or list(Mode)
     if sources:
         require_plm()
-        uses = [Mode(mode) for mode in modes] or list(Mode)
         chosen += [PlmModel(name, where, use, prompts) for name, where in sources for use in uses]
+    options = LlmOptions(
+        names=llms,
+        config_file=config_file,
+        models=ModelOptions(base_url=base_url, key_env=key_env, local=local, local_model=local_model),
+        concurrency=concurrency,
+        modes=uses,
+        prompts=prompts,
+        examples_per_label=examples,
+    )
+    chosen += llm_models(options, folder, is_quiet=as_json)
     plan = Plan(
         runners=chosen,
         kinds=[SplitKind(kind) for kind in kinds or (() if split_file else ("utterance",))],
         seeds=default_seeds(seeds),
         split_file=split_file,
+        most_tests=test_limit,
     )
     command = _typed()
     if not as_json:
@@ -165,6 +225,8 @@ def _show(result: Result, written: list[Path]) -> None:
         click.echo("\n".join(table3_lines(split)))
         click.echo("\nTable 4, accuracy / macro-F1\n")
         click.echo("\n".join(table4_lines(split.rows, split.cannot_run)))
+        for line in answer_lines(split.rows):
+            click.echo(f"\n{line}")
         click.echo()
         for claim in split.claims:
             click.echo(f"{claim.verdict:<10} {claim.claim}")

@@ -13,6 +13,8 @@ from statistics import fmean
 from engine.experiments.table import Row
 
 NOT_RUN = "not run"
+# A model whose answers are canned; no claim is judged by it.
+REHEARSAL = "rehearsal"
 UNTRAINED = ("zero-shot", "few-shot")
 TUNED = ("fine-tuned", "prompt-tuned")
 _SCORES: tuple[Callable[[Row], float], ...] = (lambda row: row.accuracy, lambda row: row.macro_f1)
@@ -32,7 +34,7 @@ def judge_claims(rows: Sequence[Row]) -> list[Verdict]:
     traditional = [row for row in rows if row.group == "traditional" and row.paper]
     untrained = [row for row in rows if row.group == "plm" and row.mode in UNTRAINED]
     tuned = [row for row in rows if row.group == "plm" and row.mode in TUNED]
-    llms = [row for row in rows if row.group == "llm"]
+    llms = [row for row in rows if row.group == "llm" and row.name != REHEARSAL]
     zero, few = ([row for row in llms if row.mode == mode] for mode in UNTRAINED)
     # Each model is compared with itself: a strong model alone in one mode would decide otherwise.
     both = {row.name for row in zero} & {row.name for row in few}

@@ -12,7 +12,16 @@ from pathlib import Path
 from engine.experiments.cells import CannotRun, CellFolder, CellRunner, cell_key
 from engine.experiments.claims import Verdict, judge_claims
 from engine.experiments.samples import IntentData
-from engine.experiments.splits import PAPER_SEED, Split, SplitKind, make_split, read_split_file, table3, take
+from engine.experiments.splits import (
+    PAPER_SEED,
+    Split,
+    SplitKind,
+    make_split,
+    read_split_file,
+    table3,
+    take,
+    with_fewer_tests,
+)
 from engine.experiments.table import MadeCell, Row, Tested, compare_rows, make_cell, make_rows
 
 
@@ -20,13 +29,15 @@ from engine.experiments.table import MadeCell, Row, Tested, compare_rows, make_c
 class Plan:
     """What to run. `seeds` decide the split and the model's own randomness; the first one is shown in detail.
 
-    `split_file` adds the split that it holds; seeds are then the model's alone.
+    `split_file` adds the split that it holds; seeds are then the model's alone. `most_tests` shortens every
+    test part, for all models alike.
     """
 
     runners: Sequence[CellRunner]
     kinds: Sequence[SplitKind]
     seeds: Sequence[int]
     split_file: Path | None = None
+    most_tests: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +121,14 @@ def run_experiment(
 
 def _splits(data: IntentData, plan: Plan) -> Iterator[tuple[SplitKind, list[Split]]]:
     if plan.split_file is not None:
-        yield SplitKind.FILE, [read_split_file(data, plan.split_file)] * len(plan.seeds)
+        split = _shortened(read_split_file(data, plan.split_file), plan)
+        yield SplitKind.FILE, [split] * len(plan.seeds)
     for kind in plan.kinds:
-        yield kind, [make_split(data, kind, seed) for seed in plan.seeds]
+        yield kind, [_shortened(make_split(data, kind, seed), plan) for seed in plan.seeds]
+
+
+def _shortened(split: Split, plan: Plan) -> Split:
+    return split if plan.most_tests is None else with_fewer_tests(split, plan.most_tests)
 
 
 def _cells(plan: Plan, splits: Sequence[Split]) -> Iterator[tuple[CellRunner, int, Split]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -16,6 +15,7 @@ from typing import Any
 
 from engine.errors import UsageError
 from engine.experiments.cells import CannotRun, Predictions
+from engine.experiments.examples import draw_examples
 from engine.experiments.plm_model import PromptedModel, family_of, not_loadable
 from engine.experiments.plm_prompt import PROMPTS, Family, read_prompt
 from engine.experiments.plm_training import (
@@ -127,7 +127,7 @@ class PlmModel:
             self.source, family, prompt, samples.labels,
             device=_device(), virtual_tokens=virtual_tokens, seed=seed,
         )  # fmt: skip
-        shown = _examples(samples, seed) if self.use is Mode.FEW_SHOT else []
+        shown = draw_examples(samples, seed, _EXAMPLES_PER_LABEL) if self.use is Mode.FEW_SHOT else []
         if shown:
             _refuse_too_long(model, samples.test, shown)
         notes: dict[str, object] = {}
@@ -173,16 +173,6 @@ def paper_source(published: str, folder: Path | None) -> str:
     """Where a paper's model lies: in `folder` under the last part of its name, where it is there."""
     local = None if folder is None else folder / published.rsplit("/", 1)[-1]
     return str(local) if local is not None and local.is_dir() else published
-
-
-def _examples(samples: SplitSamples, seed: int) -> list[tuple[str, str]]:
-    chance = random.Random(f"{seed}/examples")
-    shown = []
-    for label in samples.labels:
-        of_label = [sample for sample in samples.train if sample.intent == label]
-        shown += chance.sample(of_label, min(_EXAMPLES_PER_LABEL, len(of_label)))
-    chance.shuffle(shown)
-    return [(sample.text, sample.intent) for sample in shown]
 
 
 def _refuse_too_long(model: PromptedModel, test: Sequence[Sample], shown: Sequence[tuple[str, str]]) -> None:

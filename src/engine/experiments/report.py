@@ -11,6 +11,7 @@ import orjson
 
 from engine.dataset.build import replacing
 from engine.experiments.baseline import USES
+from engine.experiments.claims import REHEARSAL
 from engine.experiments.experiment import CannotRunRow, Result, SplitResult
 from engine.experiments.intervals import Interval
 from engine.experiments.paper_figures import BEST_ACCURACY, BEST_MACRO_F1, NOTES
@@ -82,6 +83,7 @@ def _split_section(split: SplitResult) -> list[str]:
     for row in reproduced:
         if row.name in NOTES and row.paper:
             lines.append(f"- {row.name}: {NOTES[row.name]}")
+    lines += [f"- {line}" for line in answer_lines(reproduced)]
     lines += ["", "### The paper's claims, from these cells", "", *_claims(split), ""]
     if apart:
         lines += ["### Stronger baseline, no part of the reproduction", "", *_baseline(apart), ""]
@@ -130,6 +132,31 @@ def table4_lines(rows: Sequence[Row], cannot_run: Sequence[CannotRunRow] = ()) -
             )
             body += [[row.label, "-", row.reason, *([""] * (len(head) - 3))] for row in without]
     return _markdown_table(head, body)
+
+
+def answer_lines(rows: Sequence[Row]) -> list[str]:
+    """What is to be said of models that answer in words: what could not be read, and what it took."""
+    lines = []
+    for row in rows:
+        said = []
+        if row.unanswered or row.group == "llm":
+            asked = sum(len(cell.cell.gold) for cell in row.cells)
+            said.append(
+                f"{row.unanswered} of {asked} answers ({row.unanswered / asked:.1%}) name no intent and count"
+                " as wrong"
+            )
+        if row.group == "llm":
+            notes = row.cells[0].cell.notes
+            cost = "cost unknown" if notes["cost_usd"] is None else f"{notes['cost_usd']:.4f} USD"
+            said.append(
+                f"the first seed took {notes['asked']} calls, {notes['prompt_tokens']:,} tokens in, "
+                f"{notes['completion_tokens']:,} out, {cost}, answered by {', '.join(notes['served_models'])}"
+            )
+        if row.name == REHEARSAL:
+            said.append("**canned answers, which say nothing about any model**")
+        if said:
+            lines.append(f"{row.label}: {'; '.join(said)}.")
+    return lines
 
 
 def _claims(split: SplitResult) -> list[str]:

@@ -9,9 +9,10 @@ takes the parts from a file, which is how the paper's own assignment is used on 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def take(data: IntentData, split: Split) -> SplitSamples:
     """The samples of each part."""
     train, validation, test = (tuple(data.samples[i] for i in part) for part in split.parts().values())
     return SplitSamples(train, validation, test, data.labels)
+
+
+def with_fewer_tests(split: Split, most: int) -> Split:
+    """The split with `most` samples of its test part; the first ones of a larger number are the same."""
+    shuffled = list(split.test)
+    random.Random(f"{split.digest}/tests").shuffle(shuffled)
+    return replace(split, test=tuple(shuffled[:most]))
 
 
 def table3(data: IntentData, split: Split) -> list[tuple[str, dict[str, int]]]:

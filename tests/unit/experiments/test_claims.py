@@ -47,3 +47,7 @@ def test_few_shot_is_compared_within_one_model() -> None:
     weak = row("llm", "M", "zero-shot", 0.1, 0.1)
     assert verdicts(weak, FEW)[2] == "not run"
     assert verdicts(weak, ZERO, FEW)[2] == "holds"
+
+
+def test_canned_answers_judge_nothing() -> None:
+    assert verdicts(TRADITIONAL, row("llm", "rehearsal", "zero-shot", 0.5, 0.4)) == ["not run"] * 5

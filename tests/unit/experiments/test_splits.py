@@ -12,7 +12,7 @@ from tests.doubles.labelled_conversations import labelled
 
 from engine.errors import BadInput
 from engine.experiments.samples import IntentData, Sample, collect_samples
-from engine.experiments.splits import SplitKind, make_split, read_split_file, table3, take
+from engine.experiments.splits import SplitKind, make_split, read_split_file, table3, take, with_fewer_tests
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,13 @@ def test_no_group_lies_in_two_parts(
 def test_split_is_named_by_its_parts(data: IntentData) -> None:
     first, again, other = (make_split(data, SplitKind.UTTERANCE, seed) for seed in (1, 1, 2))
     assert first.digest == again.digest != other.digest
+
+
+def test_fewer_tests_are_the_first_of_more(data: IntentData) -> None:
+    split = make_split(data, SplitKind.UTTERANCE, 42)
+    few, more = (with_fewer_tests(split, most).test for most in (5, 12))
+    assert more[:5] == few != split.test[:5]
+    assert set(with_fewer_tests(split, 1000).test) == set(split.test)
 
 
 def test_table_3_counts_every_intent_of_each_part(data: IntentData) -> None:
