@@ -23,7 +23,8 @@ from engine.annotation.measures import Measures
 from engine.annotation.people import put_people
 from engine.annotation.registry import ANNOTATORS, judge_name, own_judge
 from engine.annotation.stored import RunAnnotations, merging_notes
-from engine.cli.display import Display, describe_duration
+from engine.cli.budget_options import budget_options, with_budget
+from engine.cli.display import Display, describe_cost, describe_duration
 from engine.cli.exit_codes import find_engine_error
 from engine.cli.serving import loop_options, serving_endpoints
 from engine.cli.shared_options import (
@@ -37,7 +38,7 @@ from engine.cli.shared_options import (
 from engine.clock import SystemClock
 from engine.config.load import load_config, load_presets
 from engine.config.settings import RunConfig
-from engine.dataset.build import replacing
+from engine.dataset.build import replacing, update_cost
 from engine.dataset.source import open_dataset
 from engine.errors import CannotWrite, EngineError, IdentityChanged, UsageError
 from engine.journal.imports import read_import_facts
@@ -68,6 +69,7 @@ _MEASURED = ("recovery", "consistency", "goal")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N conversations.")
 @click.option("--all", "takes_all", is_flag=True, help="Dropped conversations too.")
 @click.option("--concurrency", type=click.IntRange(1, 100_000), metavar="N", help="Conversations in flight.")
+@budget_options
 @click.option("--retry-failed", is_flag=True, help="Take up again what failed or stayed incomplete.")
 @click.option("--dry-run", is_flag=True, help="Count the calls; send nothing.")
 @click.option(
@@ -92,6 +94,8 @@ def annotate_command(
     limit: int | None,
     takes_all: bool,
     concurrency: int | None,
+    max_cost: float | None,
+    max_tokens: int | None,
     retry_failed: bool,
     dry_run: bool,
     import_file: Path | None,
@@ -120,6 +124,7 @@ def annotate_command(
         config, config_dir = _run_config(folder)
     if concurrency is not None:
         config = config.model_copy(update={"concurrency": concurrency})
+    config = with_budget(config, folder, max_cost, max_tokens)
     chosen = [_judge(name, config, config_file) for name in dict.fromkeys(judges)]
     work = plan_work(_names(names or ""), chosen, config, config_dir)
     if dry_run:
@@ -274,6 +279,7 @@ def _mergings(reader: Reader, work: Sequence[Work]) -> dict[str, dict[str, dict[
 def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as_json: bool) -> None:
     with closing(Reader(folder.journal)) as reader:
         facts, mergings = _facts(reader, work), _mergings(reader, work)
+        cost = update_cost(reader, folder.summary)
     measured = _measured(folder, work)
     if as_json:
         document = {
@@ -287,6 +293,7 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
             },
             "stopped_by": None if result.stopped_by is None else str(result.stopped_by),
             "duration_s": round(result.duration_s, 3),
+            "cost": cost,
         }
         click.echo(json.dumps(document))
         return
@@ -298,6 +305,8 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
     for judge, measures in measured.items():
         for name, value in measures.items():
             click.echo(f"{name} by {judge}: {json.dumps(value)}")
+    if text := describe_cost({"cost": cost}):
+        click.echo(f"the run has cost {text}")
     new = sum(sum(stage.ended.values()) for stage in result.stages)
     if result.stopped_by is None:
         click.echo(f"{new} items annotated now, in {describe_duration(result.duration_s)}")

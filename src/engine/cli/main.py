@@ -14,6 +14,7 @@ from engine.cli.baseline_command import baseline
 from engine.cli.bench_command import bench
 from engine.cli.compare_command import compare_command
 from engine.cli.doctor_command import doctor
+from engine.cli.estimate_command import estimate
 from engine.cli.exit_codes import BUG, find_engine_error
 from engine.cli.experiment_command import experiment
 from engine.cli.export_command import export
@@ -45,6 +46,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor,
     bench,
     profiles,
+    estimate,
     run,
     resume,
     adjust_command,

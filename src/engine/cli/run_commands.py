@@ -155,7 +155,7 @@ def carry_out(
 ) -> int:
     """Work on the run, build its dataset, report, tell the user's command; the exit code."""
     try:
-        end, stopped_by, report = _carry_out(
+        end, stopped_by, report = hold_and_build(
             folder, inputs, config_dir, as_json=as_json, retry_failed=retry_failed, guards_disk=guards_disk
         )
     except BaseException as error:
@@ -177,7 +177,7 @@ def _tell(config: RunConfig, end: SessionEnd) -> None:
         click.echo(SECRETS.hide(f"engine: warning: {warning}"), err=True)
 
 
-def _carry_out(
+def hold_and_build(
     folder: RunFolder,
     inputs: RunInputs,
     config_dir: Path | None,
@@ -186,6 +186,7 @@ def _carry_out(
     retry_failed: bool,
     guards_disk: bool,
 ) -> tuple[SessionEnd, EngineError | int | None, Callable[[], None]]:
+    """Work on the run and build its dataset; how that ended, what stopped it, and how to report it."""
     check_ready(inputs)  # a missing key must not leave an empty run behind
     if not as_json:
         _announce(folder, inputs)

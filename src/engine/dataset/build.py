@@ -161,6 +161,17 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
     return summary
 
 
+def update_cost(reader: Reader, path: Path) -> dict[str, object]:
+    """What the run has cost by now, also put into its `summary.json` where there is one."""
+    cost = read_costs(reader).as_summary()
+    if path.is_file():
+        summary = orjson.loads(path.read_bytes())
+        with replacing(path) as file:
+            summary["cost"] = cost
+            file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return cost
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` only when it is whole and on disk."""
@@ -195,11 +206,12 @@ def _sweep(path: Path) -> None:
     """Remove what processes left that were killed while they wrote `path`."""
     for left_over in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         pid = left_over.name.rsplit(".", 2)[1]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             left_over.unlink(missing_ok=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
