@@ -108,6 +108,10 @@ class ParquetFile:
         self._flush()
         self._end()
 
+    def abandon(self) -> None:
+        """Write nothing more: else a footer is tried when it is collected, and fails again, loudly."""
+        self._writer.is_open = False
+
     def _begin(self) -> tuple[Any, Any]:
         from pyarrow.parquet import ParquetWriter
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from engine.dataset.build import is_alive
 from engine.errors import CannotWrite, DiskFull, EngineError, UsageError
 
 MANIFEST = "export.json"
@@ -126,7 +127,7 @@ def _sweep(path: Path) -> None:
     for left_over in path.parent.iterdir():
         name, _, kind = left_over.name.rpartition(".")
         stem, _, pid = name.rpartition(".")
-        if stem != f".{path.name}" or not pid.isdigit() or Path(f"/proc/{pid}").exists():
+        if stem != f".{path.name}" or not pid.isdigit() or is_alive(int(pid)):
             continue
         if kind == "old" and not path.exists():
             left_over.rename(path)

@@ -6,7 +6,8 @@ since stand beside them, under `further_annotations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -94,17 +95,29 @@ class TableWriter:
 
     def write(self, conversation: Conversation, part: str) -> Mapping[str, int]:
         rows = {}
-        for table in self._tables:
-            number = 0
-            for row in table.rows(conversation):
-                self._file(table, part).add(row)
-                number += 1
-            rows[table.name] = number
+        with self._abandoning():
+            for table in self._tables:
+                number = 0
+                for row in table.rows(conversation):
+                    self._file(table, part).add(row)
+                    number += 1
+                rows[table.name] = number
         return rows
 
     def close(self, corpus: Mapping[str, object]) -> None:
-        for file in self._files.values():
-            file.close()
+        with self._abandoning():
+            for file in self._files.values():
+                file.close()
+
+    @contextmanager
+    def _abandoning(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            for file in self._files.values():
+                if isinstance(file, ParquetFile):
+                    file.abandon()
+            raise
 
     def _file(self, table: Table, part: str) -> TableFile:
         key = (table.name, part)
