@@ -65,7 +65,7 @@ def test_any_dataset_is_written_in_any_format(runs: Path, tmp_path: Path, run: s
     if run != "g" and form == "reference":
         assert out.is_file()  # as it came
         return
-    assert {"README.md", "LICENSE", "NOTICE", "export.json"} <= {path.name for path in out.iterdir()}
+    assert {"README.md", "LICENSE", "NOTICE", ".export.json"} <= {path.name for path in out.iterdir()}
     for path in (out, *out.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
@@ -74,8 +74,6 @@ def test_any_dataset_is_written_in_any_format(runs: Path, tmp_path: Path, run: s
 def test_what_import_reads_is_what_was_written(runs: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
     assert export(runs, "g", "--format", form, "--raw", "--out", out) == 0
-    for name in ("export.json", "README.md"):
-        (out / name).unlink()
     written = open_dataset(out if form == "recllmsim" else out / "conversations.jsonl")
     assert written.format == form
     texts = sorted([turn.content for turn in each.turns] for each in written)
@@ -280,7 +278,7 @@ def test_datasets_and_pandas_load_what_was_written(runs: Path, tmp_path: Path, c
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    facts = orjson.loads((folder / "export.json").read_bytes())["counts"]
+    facts = orjson.loads((folder / ".export.json").read_bytes())["counts"]
     assert found["splits"] == ["test", "train"]
     assert found["rows"] == {"conversations": facts["conversations"], "utterances": facts["utterances"]}
     assert found["roles"][:2] == ["user", "assistant"]

@@ -1,7 +1,7 @@
 """What an export writes takes its place whole: a folder is filled beside its place, synced, then renamed.
 
 Nothing that is there already is replaced unless that was asked for, and then only what an export made: a
-folder that holds `export.json`. Files are readable by their owner alone.
+folder that holds `.export.json`. Files are readable by their owner alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from engine.dataset.build import is_alive
 from engine.errors import CannotWrite, DiskFull, EngineError, UsageError
 
-MANIFEST = "export.json"
+MANIFEST = ".export.json"
 _FEW = 200
 
 
