@@ -11,10 +11,12 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import apsw
@@ -23,6 +25,7 @@ import pytest
 import yaml
 from anyio.from_thread import start_blocking_portal
 from tests.doubles.command_line import engine, records
+from tests.doubles.labelled_conversations import as_reference, labelled
 
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import LOCK_NAME
@@ -428,6 +431,69 @@ def _nothing_to_report(world: World) -> int:
     world.configure(endpoints__default__base_url="http://127.0.0.1:9/v1")
     world.run()
     return engine("report", "r", "--runs-dir", world.runs)
+
+
+def experiment(world: World, *more: str | Path) -> int:
+    data = as_reference(labelled(20), world.folder / "gifts.jsonl")
+    out = world.folder / "out"
+    return engine(
+        "experiment", "intents", data, "--model", "BernoulliNB", "--seeds", "1", "--out", out, *more
+    )
+
+
+@contextmanager
+def without(*packages: str) -> Iterator[None]:
+    """As if these packages were not installed."""
+    hidden: dict[str, ModuleType | None] = {name: sys.modules.get(name) for name in packages}
+    sys.modules.update(dict.fromkeys(packages))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+@case("data without intents (`engine experiment`)")
+def _no_intents(world: World) -> int:
+    return engine("experiment", "intents", made_file(world, ONE))
+
+
+@case("without scikit-learn (`engine experiment`)")
+def _no_sklearn(world: World) -> int:
+    with without("sklearn"):
+        return experiment(world)
+
+
+@case("a pretrained model without torch (`engine experiment`)")
+def _no_torch(world: World) -> int:
+    with without("torch"):
+        return experiment(world, "--plm", "google-bert/bert-base-uncased")
+
+
+case("an unknown traditional model (`engine experiment`)")(lambda world: experiment(world, "--model", "SVN"))
+case("an LLM without an endpoint (`engine experiment`)")(lambda world: experiment(world, "--llm", "gpt-4o"))
+
+
+@case("an LLM that the endpoint does not know (`engine experiment`)")
+def _unknown_llm(world: World) -> int:
+    world.trouble.append(error(404, "The model `m` does not exist."))
+    return experiment(world, "--llm", "m", "--base-url", world.server.base_url)
+
+
+@case("a split file that is none (`engine experiment`)")
+def _no_split_file(world: World) -> int:
+    split = world.folder / "split.json"
+    split.write_text("[]")
+    return experiment(world, "--split-file", split)
+
+
+@case("a prompt without its places (`engine experiment`)")
+def _no_places(world: World) -> int:
+    (world.folder / "llm.yaml").write_text("system: none\nuser: none\nexample: none\n")
+    return experiment(world, "--llm", "rehearsal", "--prompts", world.folder)
 
 
 def edit_template(world: World) -> None:

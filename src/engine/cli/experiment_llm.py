@@ -97,10 +97,12 @@ def _settings(name: str, config: RunConfig, presets: Mapping[str, ModelSettings]
     if found is not None:
         return found
     if config.local is not None:
+        # Its server holds a reply to the schema; asked in words alone, the small model never answered in JSON.
         return ModelSettings(
             model=name,
             temperature=0.0,
             max_tokens=_LOCAL_MAX_TOKENS,
+            structured="json_schema",
             context_tokens=config.local.context_tokens,
         )
     if config.is_rehearsal and name != REHEARSAL:

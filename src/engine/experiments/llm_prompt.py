@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from engine.errors import BadInput
-from engine.experiments.plm_prompt import PROMPTS
+from engine.experiments.plm_prompt import PROMPTS, read_prompt_file
 
 FILE = "llm.yaml"
 _PLACE = re.compile(r"\{(labels|examples|text|answer)\}")
@@ -67,17 +65,7 @@ class LlmPrompt(BaseModel):
 
 def read_llm_prompt(folder: Path = PROMPTS) -> LlmPrompt:
     """The prompt in `folder`. Raises BadInput where its file is absent or unusable."""
-    path = folder / FILE
-    try:
-        return LlmPrompt.model_validate(yaml.safe_load(path.read_text("utf-8")))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML ({error}).") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {f'{place}: ' if place else ''}{first['msg']}.") from error
+    return read_prompt_file(folder / FILE, LlmPrompt)
 
 
 def read_answer(reply: str, labels: Sequence[str]) -> str | None:

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from engine.errors import BadInput
 
+FormT = TypeVar("FormT", bound=BaseModel)
 PROMPTS = Path(__file__).parent / "prompts"
 _PLACE = re.compile(r"\{(text|answer|examples)\}")
 
@@ -71,9 +72,13 @@ class Prompt(BaseModel):
 
 def read_prompt(family: Family, folder: Path = PROMPTS) -> Prompt:
     """The prompt of a family. Raises BadInput where its file is absent or unusable."""
-    path = folder / f"{family}.yaml"
+    return read_prompt_file(folder / f"{family}.yaml", Prompt)
+
+
+def read_prompt_file(path: Path, form: type[FormT]) -> FormT:
+    """A prompt file of a form. Raises BadInput where it is absent or unusable."""
     try:
-        return Prompt.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        return form.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -81,7 +86,8 @@ def read_prompt(family: Family, folder: Path = PROMPTS) -> Prompt:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {f'{place}: ' if place else ''}{first['msg']}.") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise BadInput(f"{path}: {f'{place}: ' if place else ''}{message}.") from error
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,8 @@ NOT_IN_PAPER = ("LinearSVM",)
 
 def require_sklearn() -> None:
     """Refuse, saying what to install, where scikit-learn is absent."""
-    try:
-        version("scikit-learn")
-    except PackageNotFoundError as error:
-        raise UsageError(
-            "intent experiments need scikit-learn: pip install 'recsim-engine[experiments]'"
-        ) from error
+    if find_spec("sklearn") is None:
+        raise UsageError("intent experiments need scikit-learn: pip install 'recsim-engine[experiments]'")
 
 
 def library_versions(*names: str) -> dict[str, str]:
