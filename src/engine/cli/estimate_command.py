@@ -97,6 +97,8 @@ def _print(planned: PlannedRun, found: RunEstimate, costs: Costs) -> None:
     table.add_row("of them cached", *(_count(side.cached_tokens) for side in found.sides))
     table.add_row("tokens out", *(_count(side.completion_tokens) for side in found.sides))
     table.add_row("USD", *("?" if side.cost_usd is None else _money(side.cost_usd) for side in found.sides))
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
     console.print(table)
     spent = f"{usd(costs.cost):.4f} USD" if costs.is_known else "an unknown amount"
     if costs.possibly:
@@ -127,9 +129,10 @@ def _print(planned: PlannedRun, found: RunEstimate, costs: Costs) -> None:
 
 def _rests_on(basis: Basis) -> str:
     text = (
-        f"It rests on {basis.conversations} ended conversations, and on latencies as they were in them. Of "
+        f"It rests on {basis.conversations} ended conversations of {basis.profiles} profiles, and on "
+        f"latencies as they were in them. Of {basis.scenarios} scenarios {basis.own} are taken like their own "
+        "conversations"
     )
-    text += f"{basis.scenarios} scenarios {basis.own} are taken like their own conversations"
     if basis.by_task:
         text += f", {basis.by_task} with fewer than three like those of their task"
     if basis.by_all:

@@ -94,6 +94,7 @@ class MemoryStore:
     replies: list[tuple[CallKey, bytes]] = field(default_factory=list)
     failures: list[tuple[CallKind, bytes]] = field(default_factory=list)
     tries: list[int] = field(default_factory=list)
+    bounds: list[Usage] = field(default_factory=list)
 
     async def append_reply(
         self,
@@ -126,6 +127,7 @@ class MemoryStore:
         usage: Usage = NO_USAGE,
     ) -> None:
         self.failures.append((kind, note))
+        self.bounds.append(usage)
 
 
 class Bench:
