@@ -44,7 +44,12 @@ def test_file_as_it_stands_is_the_default() -> None:
     text = CONFIGURATION.read_text("utf-8")
     assert parse_config(text, source="engine.yaml", folder=Path("/study")) == RunConfig()
     # Said and not left to the defaults: each key of the top level but for those of the examples.
-    assert set(yaml.safe_load(text)) == set(RunConfig.model_fields) - {"endpoints", "stages", "local", "prices"}
+    assert set(yaml.safe_load(text)) == set(RunConfig.model_fields) - {
+        "endpoints",
+        "stages",
+        "local",
+        "prices",
+    }
     for name in ("conversation", "gates", "validation", "rehearsal"):
         assert yaml.safe_load(text)[name] == RunConfig().model_dump(mode="json")[name]
 

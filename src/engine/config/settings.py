@@ -109,9 +109,9 @@ class LimitSettings(Settings):
 class EndpointSettings(Settings):
     """A base URL with a key and limits. `base_url` is everything before the format's own path.
 
-    That path is `/chat/completions`, `/messages` or `/models/MODEL:generateContent`; `{model}` in the base URL
-    stands for the stage's model. `query` is added to the address, `key_header` carries the key instead of the
-    format's own.
+    That path is `/chat/completions`, `/messages` or `/models/MODEL:generateContent`; `{model}` in the base
+    URL stands for the stage's model. `query` is added to the address, `key_header` carries the key instead
+    of the format's own.
     """
 
     base_url: str
@@ -143,8 +143,8 @@ class EndpointSettings(Settings):
         for name, text in value.items():
             if _SECRET_FIELD.search(name) or name.lower() in ("key", "token") or _KEY.search(text):
                 raise ValueError(
-                    f"{name!r} looks like a key, and this file is copied into the run: name it under key_env, "
-                    "and under key_header the header that carries it"
+                    f"{name!r} looks like a key, and this file is copied into the run: name it under "
+                    "key_env, and under key_header the header that carries it"
                 )
         return value
 
