@@ -174,6 +174,13 @@ def test_what_cannot_be_asked_is_refused(
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_preset_without_an_endpoint_is_not_answered_by_the_rehearsal(tmp_path: Path) -> None:
+    data = as_reference(labelled(20), tmp_path / "gifts.jsonl")
+    config = tmp_path / "engine.yaml"
+    config.write_text(yaml.safe_dump({"presets": {"mine": {"model": "gpt-4o"}}}))
+    assert engine(*arguments(data, tmp_path / "out", "--llm", "mine", "--config", config)) == 2
+
+
 def test_a_model_that_several_endpoints_may_have_needs_a_preset(tmp_path: Path, capsys: Capture) -> None:
     data = as_reference(labelled(20), tmp_path / "gifts.jsonl")
     config = tmp_path / "engine.yaml"

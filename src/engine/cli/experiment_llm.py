@@ -93,22 +93,22 @@ def _config(options: LlmOptions) -> RunConfig:
 
 
 def _settings(name: str, config: RunConfig, presets: Mapping[str, ModelSettings]) -> ModelSettings:
+    if config.is_rehearsal and name != REHEARSAL:
+        raise UsageError(
+            f"--llm {name}: no endpoint is named that has this model: give --base-url URL or --config FILE, "
+            f"or --local for the small local model. --llm {REHEARSAL} practises with canned answers."
+        )
     found = presets.get(name) or next((s for stage, s in config.stages.items() if stage == name), None)
     if found is not None:
         return found
     if config.local is not None:
-        # Its server holds a reply to the schema; asked in words alone, the small model never answered in JSON.
+        # Its server holds a reply to the schema; asked in words alone, it never answered in JSON.
         return ModelSettings(
             model=name,
             temperature=0.0,
             max_tokens=_LOCAL_MAX_TOKENS,
             structured="json_schema",
             context_tokens=config.local.context_tokens,
-        )
-    if config.is_rehearsal and name != REHEARSAL:
-        raise UsageError(
-            f"--llm {name}: no endpoint is named that has this model: give --base-url URL or --config FILE, "
-            f"or --local for the small local model. --llm {REHEARSAL} practises with canned answers."
         )
     if len(config.endpoints) > 1:
         known = ", ".join([*presets, *config.stages]) or "none"
@@ -151,7 +151,8 @@ async def _work(
 ) -> StagesResult:
     with EventLog(folder.events) as log:
         async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
-            group.start_soon(Display(stage.name, progress, is_quiet=is_quiet).show)
+            name = stage.name.removeprefix("intents@").rpartition("/")[0]
+            group.start_soon(Display(name, progress, is_quiet=is_quiet).show)
             # What failed in an earlier process is asked again: without it there is no cell.
             result = await work_on_stages(
                 folder.path, config, endpoints, [stage],
