@@ -15,12 +15,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from engine.rehearsal.faults_server import Answer, Exchange, serve_faults
 
 from engine.config.settings import TransportKind
 from engine.errors import TransportFailed
 from engine.llm.open_transport import open_transport
 from engine.llm.transport import RawReply, Transport
+from engine.rehearsal.faults_server import Answer, Exchange, serve_faults
 
 KEY = "sk-never-to-be-seen-4711"
 HEADERS = {"authorization": f"Bearer {KEY}", "x-api-key": KEY, "content-type": "application/json"}

@@ -6,8 +6,9 @@ import ssl
 from pathlib import Path
 
 import pytest
-from engine.rehearsal.faults_server import Answer
 from tests.integration import test_transport_contract as contract
+
+from engine.rehearsal.faults_server import Answer
 
 uvloop = pytest.importorskip("uvloop")
 certificates = contract.certificates
