@@ -130,8 +130,8 @@ def _print(planned: PlannedRun, found: RunEstimate, costs: Costs) -> None:
 def _rests_on(basis: Basis) -> str:
     text = (
         f"It rests on {basis.conversations} ended conversations of {basis.profiles} profiles, and on "
-        f"latencies as they were in them. Of {basis.scenarios} scenarios {basis.own} are taken like their own "
-        "conversations"
+        f"latencies as they were in them. Of {basis.scenarios} scenarios {basis.own} are taken like their "
+        "own conversations"
     )
     if basis.by_task:
         text += f", {basis.by_task} with fewer than three like those of their task"
