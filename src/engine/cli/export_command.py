@@ -110,6 +110,8 @@ def export(
     is_held = dataset.is_run and facts is None
     is_annotated = dataset.is_run and _is_annotated(dataset.path)
     only_kept = only_kept and include is None
+    # A run's own folder of exports holds nothing but what can be made again.
+    force = force or (out is None and dataset.is_run)
     selection = Selection(only_kept, tasks, dict(map(_min_rating, min_ratings)), language, author)
     ratio = NO_SPLIT if split is None else parse_ratio(split)
     chosen = _format_of(dataset, form, view, is_import=facts is not None)
