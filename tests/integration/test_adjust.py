@@ -14,6 +14,7 @@ import yaml
 from tests.doubles.command_line import engine, records, run_engine, start_engine
 from tests.doubles.waiting import until
 
+from engine.config.settings import LimitSettings
 from engine.journal.run_lock import RunLock, find_holder
 from engine.rehearsal.replies import Reply
 from engine.rehearsal.server import RehearsalServer, serve
@@ -168,7 +169,7 @@ async def test_changes_at_one_moment_are_all_kept(tmp_path: Path) -> None:
         with ThreadPoolExecutor(len(wanted)) as pool:
             list(pool.map(lambda one: adjust(folder, one), wanted))
         config, _ = folder.read_live_settings()
-        assert config.endpoints["default"].limits.model_dump() == settings
+        assert config.endpoints["default"].limits == LimitSettings(**settings)
         assert config.concurrency == 5
     assert not list(folder.path.glob("*.part"))
 

@@ -20,8 +20,11 @@ _LIMIT = click.IntRange(min=0)
 @click.option("--concurrency", type=click.IntRange(1, 100_000), metavar="N", help="Conversations in flight.")
 @click.option("--requests-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
 @click.option("--tokens-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
+@click.option("--input-tokens-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
+@click.option("--output-tokens-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
 @click.option("--max-in-flight", type=_LIMIT, metavar="N", help="0 takes the limit away.")
 @click.option("--endpoint", metavar="NAME", help="Whose limits, where there are several endpoints.")
+@click.option("--model", metavar="NAME", help="Whose limits at the endpoint; else those of all its models.")
 @click.option("--pause/--go-on", default=None, help="Send nothing new until --go-on; calls in the air land.")
 @runs_dir_option
 @json_option
@@ -31,15 +34,16 @@ def adjust_command(
     as_json: bool,
     concurrency: int | None,
     endpoint: str | None,
+    model: str | None,
     pause: bool | None,
     **limits: int | None,
 ) -> int:
     """Change limits or concurrency of RUN, or pause it; a process that works on it follows at once."""
     given = {key: value for key, value in limits.items() if value is not None}
-    if concurrency is None and pause is None and not given and endpoint is None:
+    if concurrency is None and pause is None and not given and endpoint is None and model is None:
         raise UsageError("say what to change: --concurrency, a limit, --pause or --go-on.")
     folder = existing_folder(runs_dir, run_name)
-    done = adjust(folder, Adjustment(concurrency, given, endpoint, pause))
+    done = adjust(folder, Adjustment(concurrency, given, endpoint, model, pause))
     if as_json:
         click.echo(json.dumps({"run": folder.name, "changes": done.changes, "pid": done.pid}))
         return 0

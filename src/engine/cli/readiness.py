@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
+from itertools import product
 
 import anyio
 
@@ -96,13 +97,22 @@ def _check_limits(inputs: RunInputs) -> None:
             stage = _STAGES[question.side]
             settings = inputs.config.stages[stage]
             needed = reserved_tokens(question.messages, settings.max_tokens)
-            for name in settings.endpoint_names:
-                limit = inputs.config.endpoints[name].limits.tokens_per_min
-                if limit is not None and limit < needed:
-                    raise ConfigError(
-                        f"endpoint {name}: tokens_per_min is {limit:,}, but a request of the {stage} (in job "
-                        f"{job.job_id}) reserves {needed:,} tokens: its prompt, and max_tokens "
-                        f"({settings.max_tokens:,}) for the reply. It could never be sent, so nothing was: "
-                        f"raise `endpoints.{name}.limits.tokens_per_min` well above that, or lower "
-                        f"`stages.{stage}.max_tokens`."
-                    )
+            of_input = needed - settings.max_tokens
+            reserved = {
+                "tokens_per_min": (needed, "tokens: its prompt, and max_tokens"),
+                "input_tokens_per_min": (of_input, "input tokens: its prompt, beside max_tokens"),
+                "output_tokens_per_min": (settings.max_tokens, "output tokens: max_tokens"),
+            }
+            for name, model in product(settings.endpoint_names, (None, settings.model)):
+                limits = inputs.config.endpoints[name].limits.of(model)
+                place = f"endpoints.{name}.limits" + ("" if model is None else f".per_model.{model}")
+                for kind, (tokens, words) in reserved.items():
+                    limit = limits[kind]
+                    if limit is not None and limit < tokens:
+                        raise ConfigError(
+                            f"endpoint {name}: {kind} {'' if model is None else f'of {model} '}is {limit:,}, "
+                            f"but a request of the {stage} (in job {job.job_id}) reserves {tokens:,} {words} "
+                            f"({settings.max_tokens:,}) for the reply. It could never be sent, so nothing "
+                            f"was: raise `{place}.{kind}` well above that, or lower "
+                            f"`stages.{stage}.max_tokens`."
+                        )

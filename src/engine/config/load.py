@@ -95,15 +95,21 @@ def _hopeless_limits(config: RunConfig, places: Mapping[Location, Place], source
     """A line for each limit that no request of a stage could ever meet."""
     for stage, settings in config.stages.items():
         for name in settings.endpoint_names:
-            limit = config.endpoints[name].limits.tokens_per_min if name in config.endpoints else None
-            if limit is not None and limit <= settings.max_tokens:
-                line = line_of(("endpoints", name, "limits", "tokens_per_min"), places)
-                yield (
-                    f"{source}, line {line}: `endpoints.{name}.limits.tokens_per_min` (it is {limit}): no "
-                    f"request of stage {stage} would ever fit, since each reserves its prompt and "
-                    f"{settings.max_tokens} tokens for the reply: raise the limit above that, or lower "
-                    f"`stages.{stage}.max_tokens`."
-                )
+            if name not in config.endpoints:
+                continue
+            for model in (None, settings.model):
+                at = ("endpoints", name, "limits", *(() if model is None else ("per_model", model)))
+                for kind, what in (("tokens_per_min", "its prompt and "), ("output_tokens_per_min", "")):
+                    limit = config.endpoints[name].limits.of(model)[kind]
+                    # A prompt has a token, too.
+                    if limit is None or limit >= settings.max_tokens + bool(what):
+                        continue
+                    yield (
+                        f"{source}, line {line_of((*at, kind), places)}: `{'.'.join((*at, kind))}` (it is "
+                        f"{limit}): no request of stage {stage} would ever fit, since each reserves {what}"
+                        f"{settings.max_tokens} tokens for the reply: raise the limit above that, or lower "
+                        f"`stages.{stage}.max_tokens`."
+                    )
 
 
 def _anchor(config: RunConfig, folder: Path) -> RunConfig:

@@ -96,14 +96,25 @@ class Settings(BaseModel):
         return value
 
 
-class LimitSettings(Settings):
-    """What may be asked of an endpoint; null means no limit of that kind."""
+class ModelLimitSettings(Settings):
+    """What may be asked of one model; null means no limit of that kind."""
 
     requests_per_min: Annotated[int, Field(gt=0)] | None = None
     tokens_per_min: Annotated[int, Field(gt=0)] | None = None
     input_tokens_per_min: Annotated[int, Field(gt=0)] | None = None
     output_tokens_per_min: Annotated[int, Field(gt=0)] | None = None
     max_in_flight: Annotated[int, Field(gt=0)] | None = None
+
+
+class LimitSettings(ModelLimitSettings):
+    """What may be asked of an endpoint: of all its models together, and of single ones beside that."""
+
+    per_model: dict[Annotated[str, Field(min_length=1)], ModelLimitSettings] = {}
+
+    def of(self, model: str | None) -> dict[str, int | None]:
+        """The limits of one model alone, or of the endpoint as a whole (None), by kind."""
+        limits = self if model is None else self.per_model.get(model, ModelLimitSettings())
+        return {kind: getattr(limits, kind) for kind in ModelLimitSettings.model_fields}
 
 
 class EndpointSettings(Settings):

@@ -208,21 +208,23 @@ class Reader:
         )
         return Totals(*next(iter(rows)))  # type: ignore[arg-type]
 
-    def recent_sends(self, since: float, *, slack_s: float) -> list[tuple[float, str, int]]:
-        """(time, endpoint, tokens) of the calls sent after Unix time `since`, newest first.
+    def recent_sends(self, since: float, *, slack_s: float) -> list[tuple[float, str, int, str, str]]:
+        """(time, endpoint, tokens, stage, step) of the calls sent after Unix time `since`, newest first.
 
         Reads backwards from the newest row and stops at the first old one, so that its cost is that of
         the window and not of the journal.
         """
-        sends: list[tuple[float, str, int]] = []
-        for sent_at, endpoint, tokens in self._rows(
-            "SELECT sent_at, endpoint, prompt_tokens+completion_tokens FROM calls ORDER BY seq DESC"
+        sends: list[tuple[float, str, int, str, str]] = []
+        for sent_at, endpoint, tokens, stage, step in self._rows(
+            "SELECT sent_at, endpoint, prompt_tokens+completion_tokens, stage, step FROM calls"
+            " ORDER BY seq DESC"
         ):
             # A slow call is journalled after later ones, by at most its deadline.
             if float(sent_at) < since - slack_s:  # type: ignore[arg-type]
                 break
             if float(sent_at) >= since:  # type: ignore[arg-type]
-                sends.append((float(sent_at), str(endpoint), int(tokens)))  # type: ignore[arg-type, call-overload]
+                sent = float(sent_at), str(endpoint), int(tokens), str(stage), str(step)  # type: ignore[arg-type, call-overload]
+                sends.append(sent)
         return sends
 
     def stages(self) -> list[str]:

@@ -247,12 +247,12 @@ class Caller:
         return answer
 
     async def _try_once(self, request: _Request, route: Route, endpoint: Endpoint, tries: Tries) -> Answer:
-        key, digest = request.key, request.digest
+        key, digest, lane = request.key, request.digest, route.lane
         try:
-            permit = endpoint.admission.try_acquire(request.tokens, request.output_tokens)
+            permit = lane.admission.try_acquire(request.tokens, request.output_tokens)
             if permit is None:
                 with self._drain.interruptible():
-                    permit = await endpoint.admission.acquire(request.tokens, request.output_tokens)
+                    permit = await lane.admission.acquire(request.tokens, request.output_tokens)
         except ConfigError as error:
             # A request larger than a whole minute's limit: stop in order, to go on with a larger one.
             self._drain.request(error)
@@ -274,17 +274,18 @@ class Caller:
                     route.form.encode(request.messages, seed=request.seed, cache_key=hint),
                     deadline_s=endpoint.call_timeout_s,
                 )
-                if endpoint.follows_headers:
-                    endpoint.note_headers(raw.headers, sent_at)
+                lane.note_headers(raw.headers, sent_at)
                 reply = endpoint.format.codec.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
             now = self._clock.now()
-            endpoint.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
+            endpoint.answered(now)
+            lane.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
             used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
             used_output = reply.usage.completion_tokens
         except CallFailed as failure:
-            endpoint.failed(failure, self._clock.now(), sent_at=started, item=key.item)
+            endpoint.failed(failure, self._clock.now(), item=key.item)
+            lane.failed(failure, self._clock.now(), sent_at=started)
             if not failure.possibly_paid:
                 used = 0
             else:

@@ -9,27 +9,22 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from urllib.parse import quote, urlencode
 
 from engine.config.settings import SECRET_HEADER, EndpointSettings
-from engine.errors import CallFailed, ConfigError, EngineError, ServerFailed
-from engine.llm.adaptive import Governor
+from engine.errors import CallFailed, ConfigError, EngineError
 from engine.llm.breaker import Breaker
+from engine.llm.lane import Lane
 from engine.llm.limits import Admission
-from engine.llm.rate_headers import read_limits
 from engine.llm.transport import Transport
 from engine.logs import FEWEST_LETTERS
 from engine.wire.backoff import is_transient
 from engine.wire.formats import FORMATS, OPENAI, Format
 
-# Headers are read so often, not with each reply: they say the same again, and reading costs 20 us.
-_HEADERS_S = 1.0
-# With fewer calls in the air than this share of the limit, a reply says nothing about the limit.
-_SATURATED = 0.8
 # Set where a client insists on a key and the server wants none; no secrets.
 _NO_KEY = frozenset({"empty", "none", "dummy"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -43,6 +38,8 @@ class Endpoint:
     is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
     conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format.
     `fails_widely` says whether what has failed since the last answer was more than one item's calls.
+
+    `admission` is to the endpoint as a whole; `lane` gives that of one model, which lies within it.
     """
 
     name: str
@@ -63,9 +60,8 @@ class Endpoint:
     misunderstood: int = 0
     refusal: EngineError | None = None
     placed: int = 0
-    governor: Governor | None = None
-    follows_headers: bool = False
-    headers_due_at: float = 0.0
+    open_lane: Callable[[str], Lane] | None = None
+    lanes: dict[str, Lane] = field(default_factory=dict)
     breaker: Breaker = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,29 +73,21 @@ class Endpoint:
         self.in_flight += 1
         self.breaker.begin(now)
 
-    def note_headers(self, headers: Mapping[str, str], wall: float) -> None:
-        """Follow what a reply's headers say of the server's limits, at most once in `_HEADERS_S`."""
-        if wall >= self.headers_due_at:
-            self.headers_due_at = wall + _HEADERS_S
-            self.admission.follow(read_limits(headers, wall=wall))
+    def lane(self, model: str) -> Lane:
+        """What `model` may be asked here: the same for all stages that ask it."""
+        lane = self.lanes.get(model)
+        if lane is None:
+            lane = Lane(self.admission) if self.open_lane is None else self.open_lane(model)
+            self.lanes[model] = lane
+        return lane
 
-    def answered(self, now: float, *, sent_at: float, output_tokens: int) -> None:
-        """A call, sent at monotonic time `sent_at`, brought a reply."""
+    def answered(self, now: float) -> None:
+        """A call brought a reply."""
         self.has_answered = True
         self.failing_since = None
         self.breaker.succeed(now)
-        if self.governor is not None:
-            admission = self.admission
-            is_saturated = admission.waiting > 0 or self.in_flight >= _SATURATED * admission.max_in_flight
-            self.governor.on_reply(
-                now,
-                latency_s=now - sent_at,
-                output_tokens=output_tokens,
-                in_service=self.in_flight,
-                is_saturated=is_saturated,
-            )
 
-    def failed(self, failure: CallFailed, now: float, *, sent_at: float, item: str) -> None:
+    def failed(self, failure: CallFailed, now: float, *, item: str) -> None:
         """A call of `item` brought none. What a living server says of this call alone counts for nothing."""
         self.last_reason = failure.reason
         if failure.reason in ("not_json", "wrong_shape"):
@@ -108,16 +96,11 @@ class Endpoint:
             self.has_answered = True
             self.failing_since = None
             self.breaker.abandon(now)
-            if self.governor is not None:
-                hint = failure.retry_after_s if isinstance(failure, ServerFailed) else None
-                self.governor.on_throttle(now, sent_at=sent_at, in_service=self.in_flight, retry_after_s=hint)
         elif is_transient(failure) or failure.reason == "connect":
             if self.failing_since is None:
                 self.failing_since, self.failing_item, self.fails_widely = now, item, False
             self.fails_widely |= item != self.failing_item
             self.breaker.fail(now)
-            if self.governor is not None:
-                self.governor.on_failure(now)
         else:
             self.has_answered = True
             self.failing_since = None

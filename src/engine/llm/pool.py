@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.llm.endpoint import Endpoint
+from engine.llm.lane import Lane
+from engine.llm.limits import Admission
 from engine.wire.formats import Encoder
 from engine.wire.openai import RequestForm
 
@@ -50,10 +52,11 @@ class Placement:
 
 
 class Route(NamedTuple):
-    """How one endpoint is asked for one model: the form of the request, and where it is posted."""
+    """How one endpoint is asked for one model: the request's form, where it is posted, within what limits."""
 
     form: Encoder
     url: str
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,10 @@ class Model:
     routes: Mapping[str, Route] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        usual = {endpoint.name: Route(self.form, endpoint.url) for endpoint in self.pool.endpoints}
+        usual = {
+            endpoint.name: Route(self.form, endpoint.url, endpoint.lane(self.form.model))
+            for endpoint in self.pool.endpoints
+        }
         object.__setattr__(self, "routes", {**usual, **self.routes})
 
     def route(self, endpoint: Endpoint) -> Route:
@@ -78,12 +84,13 @@ class Model:
 
 
 class EndpointPool:
-    """One or more endpoints that serve the same model."""
+    """One or more endpoints that serve the same model; its name says which limits hold for it there."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], model: str = "") -> None:
         if not endpoints:
             raise ValueError("a pool needs at least one endpoint")
         self.endpoints = tuple(endpoints)
+        self._model = model
 
     def choose(self, placement: Placement, now: float, *, avoid: Endpoint | None = None) -> Endpoint | None:
         """Where the next call goes, or None while no endpoint may be sent to. Updates `placement`.
@@ -103,7 +110,7 @@ class EndpointPool:
         others = [endpoint for endpoint in usable if endpoint is not avoid] or usable
         if not others:
             return None
-        best = min(others, key=_load)
+        best = min(others, key=self._load)
         placement.move_to(best)
         return best
 
@@ -119,16 +126,24 @@ class EndpointPool:
         return any(other is not endpoint and _is_usable(other, now) for other in self.endpoints)
 
     def _should_spill(self, endpoint: Endpoint, now: float) -> bool:
-        limit = endpoint.admission.max_in_flight
-        if endpoint.admission.waiting <= max(2.0, _SPILL_QUEUE * limit):
+        here = self._admission(endpoint)
+        if here.waiting <= max(2.0, _SPILL_QUEUE * here.max_in_flight):
             return False
         return any(
             other is not endpoint
             and _is_usable(other, now)
-            and other.admission.waiting == 0
-            and other.in_flight < _HAS_ROOM * other.admission.max_in_flight
+            and (there := self._admission(other)).waiting == 0
+            and there.load < _HAS_ROOM
             for other in self.endpoints
         )
+
+    def _admission(self, endpoint: Endpoint) -> Admission:
+        return endpoint.lane(self._model).admission
+
+    def _load(self, endpoint: Endpoint) -> tuple[float, int]:
+        limit = self._admission(endpoint).max_in_flight
+        weight = 1.0 if limit == float("inf") else float(limit)
+        return (endpoint.placed + 1) / weight, endpoint.in_flight
 
     def __repr__(self) -> str:
         return f"EndpointPool({', '.join(endpoint.name for endpoint in self.endpoints)})"
@@ -136,9 +151,3 @@ class EndpointPool:
 
 def _is_usable(endpoint: Endpoint, now: float) -> bool:
     return endpoint.refusal is None and endpoint.breaker.may_send(now)
-
-
-def _load(endpoint: Endpoint) -> tuple[float, int]:
-    limit = endpoint.admission.max_in_flight
-    weight = 1.0 if limit == float("inf") else float(limit)
-    return (endpoint.placed + 1) / weight, endpoint.in_flight

@@ -37,6 +37,8 @@ _LONGEST_PERIOD_S = 120.0
 _ANY_PERIOD = ("ratelimit-{}", "x-ratelimit-{}")
 _UNIX_S = 1e9
 _UNIX_MS = 1e12
+# Differences up to this share of a limit are the server's way of counting, not another process.
+_OTHERS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,19 @@ def read_limits(headers: Mapping[str, str], *, wall: float) -> SeenLimits:
         requests.reset_s,
         tokens.reset_s,
     )
+
+
+def ours(limit: int, remaining: int | None, sent: int) -> int:
+    """What of a limit per minute is left to this process, which has `sent` so many within the last one."""
+    others = 0 if remaining is None else limit - remaining - sent
+    return limit if others <= _OTHERS * limit else max(1, int(limit * _OTHERS), limit - others)
+
+
+def is_alike(one: int | None, other: int | None) -> bool:
+    """Whether two limits differ by no more than a server's way of counting."""
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= _OTHERS * max(one, other)
 
 
 def _first(*found: _Limit) -> _Limit:

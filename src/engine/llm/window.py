@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from engine.errors import ConfigError
 
@@ -66,13 +68,16 @@ class Window:
         """Tokens of the last minute, as of the last call of another method."""
         return self._tokens
 
-    def copied(self, now: float, tokens_per_min: int, *, what: str) -> Window:
-        """Another limit on what has been counted here: all tokens are taken to be of its kind."""
-        self._expire(now)
-        window = Window(now, None, tokens_per_min, what=what)
-        window._slots.extend(Slot(slot.expires_at, False, 0, slot.tokens) for slot in self._slots)
-        window._tokens = self._tokens
-        return window
+    def count(self, now: float, others: Sequence[Window]) -> None:
+        """Count what `others` have counted, too; all of their tokens are taken to be of this kind."""
+        for window in (self, *others):
+            window._expire(now)
+        sent = [slot for other in others for slot in other._slots]
+        # Copies, since what is settled there stays there; never paced, since this level gave nothing for it.
+        copies = (Slot(slot.expires_at, False, slot.requests, slot.tokens) for slot in sent)
+        self._slots = deque(sorted((*self._slots, *copies), key=attrgetter("expires_at")))
+        self._requests += sum(slot.requests for slot in sent)
+        self._tokens += sum(slot.tokens for slot in sent)
 
     def set_limits(self, now: float, requests_per_min: int | None, tokens_per_min: int | None) -> None:
         """Go on with other limits; what was sent still counts."""
@@ -88,14 +93,19 @@ class Window:
     def refuse_impossible(self, tokens: int) -> None:
         """Raise where no amount of waiting would help."""
         if self.tokens_per_min is not None and tokens > self.tokens_per_min:
+            kind = self._what.removesuffix("tokens")
             raise ConfigError(
-                f"one request reserves {tokens:,} {self._what.replace('_', ' ')}, but {self._what}_per_min "
-                f"is {self.tokens_per_min:,}: raise {self._what}_per_min or lower max_tokens"
+                f"{kind}tokens_per_min is {self.tokens_per_min:,}, but one request reserves {tokens:,} "
+                f"{kind.replace('_', ' ')}tokens: raise {kind}tokens_per_min (of the endpoint, or of the "
+                "model under per_model) or lower max_tokens"
             )
 
     def wait_s(self, now: float, tokens: int) -> float:
         """Seconds until a request of `tokens` fits, as far as is known now; 0 = it fits."""
-        self._expire(now)
+        if self._slots and self._slots[0].expires_at <= now:
+            self._expire(now)
+        if self.tokens_per_min is None and self.requests_per_min is None:
+            return 0.0
         return max(self._pace_wait_s(now, tokens), self._window_wait_s(now, tokens))
 
     def _pace_wait_s(self, now: float, tokens: int) -> float:
@@ -122,14 +132,17 @@ class Window:
 
     def add(self, now: float, tokens: int) -> Slot:
         """Count a request sent now."""
-        self._expire(now)
-        self._refill(now)
-        ends_at = (math.floor(now / SLOT_S) + 1) * SLOT_S + WINDOW_S
+        slots = self._slots
+        if slots and slots[0].expires_at <= now:
+            self._expire(now)
         is_paced = self.tokens_per_min is not None
-        last = self._slots[-1] if self._slots else None
-        if last is None or last.expires_at < ends_at or last.is_paced is not is_paced:
-            self._slots.append(Slot(ends_at, is_paced))
-        slot = self._slots[-1]
+        if is_paced:
+            self._refill(now)
+        ends_at = (math.floor(now / SLOT_S) + 1) * SLOT_S + WINDOW_S
+        slot = slots[-1] if slots else None
+        if slot is None or slot.expires_at < ends_at or slot.is_paced is not is_paced:
+            slot = Slot(ends_at, is_paced)
+            slots.append(slot)
         slot.requests += 1
         slot.tokens += tokens
         self._requests += 1

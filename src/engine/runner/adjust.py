@@ -15,15 +15,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from engine.config.identity import identity_fields
-from engine.config.settings import LimitSettings, RunConfig
+from engine.config.settings import LimitSettings, ModelLimitSettings, RunConfig
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.inputs import read_inputs
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.journal.run_lock import find_holder
 from engine.llm.endpoint import Endpoint
+from engine.llm.limits import Admission
 from engine.logs import EventLog
-from engine.runner.reservations import Reservations, fewest_tokens_per_min
+from engine.runner.reservations import Reservations, fewest_from_journal
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency
 
@@ -32,11 +33,15 @@ SIGNAL = signal.SIGUSR1
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What is to be changed; None = as it is. A limit of 0 takes the limit away."""
+    """What is to be changed; None = as it is. A limit of 0 takes the limit away.
+
+    Limits are those of `model` at `endpoint`, or with None those of the endpoint as a whole.
+    """
 
     concurrency: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     endpoint: str | None = None
+    model: str | None = None
     pause: bool | None = None
 
 
@@ -72,7 +77,7 @@ def _adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
     changed, changes = apply_to_config(config, wanted)
     for name, endpoint in changed.endpoints.items():
         if endpoint.limits != config.endpoints[name].limits:
-            _refuse_too_few_tokens(folder, changed, name, endpoint.limits.tokens_per_min)
+            _refuse_too_few_tokens(folder, changed, name)
     is_paused = was_paused if wanted.pause is None else wanted.pause
     if is_paused != was_paused:
         changes.append(("paused", was_paused, is_paused))
@@ -98,18 +103,20 @@ def apply_to_config(
         changes.append(("concurrency", config.concurrency, wanted.concurrency))
     if wanted.limits:
         name = _endpoint_name(config, wanted.endpoint)
+        if wanted.model is not None:
+            _refuse_unasked(config, name, wanted.model)
         before = config.endpoints[name].limits
-        limits = LimitSettings.model_validate(
-            before.model_dump() | {key: value or None for key, value in wanted.limits.items()}
-        )
+        limits = _changed(before, wanted)
         endpoint = config.endpoints[name].model_copy(update={"limits": limits})
         update["endpoints"] = {**config.endpoints, name: endpoint}
+        place = f"endpoints.{name}.limits" + ("" if wanted.model is None else f".per_model.{wanted.model}")
         changes += [
-            (f"endpoints.{name}.limits.{key}", getattr(before, key), getattr(limits, key))
+            (f"{place}.{key}", before.of(wanted.model)[key], limits.of(wanted.model)[key])
             for key in wanted.limits
         ]
-    elif wanted.endpoint is not None:
-        raise UsageError("--endpoint: say which of its limits to change.")
+    elif wanted.endpoint is not None or wanted.model is not None:
+        option = "--endpoint" if wanted.endpoint is not None else "--model"
+        raise UsageError(f"{option}: say which of its limits to change.")
     return config.model_copy(update=update), [change for change in changes if change[1] != change[2]]
 
 
@@ -126,19 +133,41 @@ def _endpoint_name(config: RunConfig, name: str | None) -> str:
     return name or next(iter(config.endpoints))
 
 
-def _refuse_too_few_tokens(
-    folder: RunFolder, config: RunConfig, name: str, tokens_per_min: int | None
-) -> None:
-    if tokens_per_min is None:
-        return
-    with closing(Reader(folder.journal)) as reader:
-        fewest = fewest_tokens_per_min(reader, read_inputs(reader), config, name)
-    if tokens_per_min < fewest:
+def _changed(limits: LimitSettings, wanted: Adjustment) -> LimitSettings:
+    values = limits.of(wanted.model) | {key: value or None for key, value in wanted.limits.items()}
+    if wanted.model is None:
+        return LimitSettings.model_validate({**values, "per_model": limits.per_model})
+    per_model = {**limits.per_model, wanted.model: ModelLimitSettings.model_validate(values)}
+    if not any(values.values()):
+        del per_model[wanted.model]
+    return limits.model_copy(update={"per_model": per_model})
+
+
+def _refuse_unasked(config: RunConfig, endpoint: str, model: str) -> None:
+    asked = {stage.model for stage in config.stages.values() if endpoint in stage.endpoint_names}
+    if model not in asked:
         raise UsageError(
-            f"--tokens-per-min: {tokens_per_min:,} would stop endpoint {name} for good, since one call of "
-            f"this run reserves up to {fewest:,} tokens (its prompt, and max_tokens for the reply). Nothing "
-            f"was changed: give {fewest:,} or more, or 0 for no limit."
+            f"--model: no stage of the run asks endpoint {endpoint} for {model!r}. "
+            f"It is asked for: {', '.join(sorted(asked)) or 'nothing'}."
         )
+
+
+def _refuse_too_few_tokens(folder: RunFolder, config: RunConfig, name: str) -> None:
+    limits = config.endpoints[name].limits
+    with closing(Reader(folder.journal)) as reader:
+        inputs = read_inputs(reader)
+        for model in (None, *limits.per_model):
+            fewest = fewest_from_journal(reader, inputs, config, name, model)
+            if (kind := fewest.refuses(limits.of(model))) is None:
+                continue
+            needed = getattr(fewest, kind)
+            raise UsageError(
+                f"--{kind.replace('_', '-')}: {limits.of(model)[kind]:,} would stop "
+                f"{'' if model is None else f'model {model} at '}endpoint {name} for good, since one call of "
+                f"this run reserves up to {needed:,} {kind.removesuffix('_per_min').replace('_', ' ')} (its "
+                f"prompt, and max_tokens for the reply). Nothing was changed: give {needed:,} or more, or 0 "
+                "for no limit."
+            )
 
 
 class LiveSettings:
@@ -174,31 +203,31 @@ class LiveSettings:
             await self._journal.note_concurrency(config.concurrency)
             self._concurrency.change(config.concurrency)
             for endpoint in self._endpoints.values():
-                if endpoint.governor is not None:
-                    endpoint.governor.most = config.concurrency
+                for lane in endpoint.lanes.values():
+                    if lane.admission.governor is not None:
+                        lane.admission.governor.most = config.concurrency
         for name, endpoint in self._endpoints.items():
             if name in config.endpoints:
-                fewest = self._reservations.fewest_tokens_per_min(config, name)
-                self._set_limits(endpoint, config.endpoints[name].limits, fewest)
+                self._set_limits(config, name, None, endpoint.admission)
+                for model, lane in endpoint.lanes.items():
+                    self._set_limits(config, name, model, lane.admission)
         if is_paused != self.is_paused:
             self._set_pause(is_paused=is_paused)
             await self._journal.put_meta("paused", "yes" if is_paused else "no")
 
-    def _set_limits(self, endpoint: Endpoint, limits: LimitSettings, fewest_tokens_per_min: int) -> None:
-        admission = endpoint.admission
-        before = admission.limits
-        now = limits.model_dump()
+    def _set_limits(self, config: RunConfig, name: str, model: str | None, admission: Admission) -> None:
+        before, now = admission.limits, config.endpoints[name].limits.of(model)
         if now == before:
             return
-        if limits.tokens_per_min is not None and limits.tokens_per_min < fewest_tokens_per_min:
+        fewest = self._reservations.fewest(config, name, model)
+        whose = {"endpoint": name} if model is None else {"endpoint": name, "model": model}
+        if (kind := fewest.refuses(now)) is not None:
             # Its requests could never be sent again, which ends a run: a slip in a file that was edited by
             # hand, since `adjust` refuses it.
-            self._log.event(
-                "run.adjust_refused", endpoint=endpoint.name, limits=now, fewest_tokens=fewest_tokens_per_min
-            )
+            self._log.event("run.adjust_refused", **whose, limits=now, fewest_tokens=getattr(fewest, kind))
             return
         admission.set_limits(**now)
-        self._log.event("run.adjusted", endpoint=endpoint.name, limits=now, before=before)
+        self._log.event("run.adjusted", **whose, limits=now, before=before)
 
     def _set_pause(self, *, is_paused: bool) -> None:
         self.is_paused = is_paused

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from typing import cast
 
 from engine.clock import Clock
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.config.settings import EndpointSettings, LimitSettings, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
 from engine.llm.adaptive import Governor
 from engine.llm.endpoint import Endpoint, request_headers, request_url, url_for_model
-from engine.llm.limits import Admission
+from engine.llm.lane import Lane
+from engine.llm.limits import Admission, Limits
 from engine.llm.open_transport import open_transport
 from engine.llm.pool import EndpointPool, Model, Route
 from engine.logs import SECRETS
@@ -72,7 +74,9 @@ async def open_model(
         if name not in opened:
             opened[name] = await _open_endpoint(stack, name, endpoints[name], config, clock)
         pool.append(opened[name])
-    return Model(request_form(settings, schema), EndpointPool(pool), _routes(settings, pool, schema))
+    return Model(
+        request_form(settings, schema), EndpointPool(pool, settings.model), _routes(settings, pool, schema)
+    )
 
 
 def _routes(
@@ -83,7 +87,8 @@ def _routes(
     for endpoint in pool:
         url = url_for_model(endpoint.url, settings.model)
         if endpoint.format is not OPENAI or url != endpoint.url:
-            routes[endpoint.name] = Route(encoder(settings, endpoint.format, schema), url)
+            form = encoder(settings, endpoint.format, schema)
+            routes[endpoint.name] = Route(form, url, endpoint.lane(settings.model))
     return routes
 
 
@@ -139,17 +144,7 @@ async def _open_endpoint(
     except OSError as error:
         raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)
-    is_known = any(limits.model_dump().values())
-    governor = Governor(most=config.concurrency) if config.is_adaptive and not is_known else None
-    admission = Admission(
-        clock,
-        requests_per_min=limits.requests_per_min,
-        tokens_per_min=limits.tokens_per_min,
-        input_tokens_per_min=limits.input_tokens_per_min,
-        output_tokens_per_min=limits.output_tokens_per_min,
-        max_in_flight=limits.max_in_flight,
-        governor=governor,
-    )
+    admission = Admission(clock, **cast(Limits, limits.of(None)))
     return Endpoint(
         name,
         request_url(settings),
@@ -159,21 +154,47 @@ async def _open_endpoint(
         settings.call_timeout_s,
         settings.cache_hint,
         FORMATS[settings.format],
-        governor=governor,
-        follows_headers=governor is not None,
+        open_lane=lambda model: _open_lane(admission, limits, model, config, clock),
     )
 
 
-def refill_windows(reader: Reader, endpoints: Mapping[str, Endpoint], clock: Clock) -> None:
+def _open_lane(
+    admission: Admission, limits: LimitSettings, model: str, config: RunConfig, clock: Clock
+) -> Lane:
+    """One model's limits; found by trying where neither it nor the endpoint has any."""
+    of_all, own = admission.limits, cast(Limits, limits.of(model))
+    is_known = any(of_all.values()) or any(own.values())
+    governor = Governor(most=config.concurrency) if config.is_adaptive and not is_known else None
+    return Lane(
+        Admission(clock, **own, governor=governor, within=admission), follows_headers=governor is not None
+    )
+
+
+def refill_windows(
+    reader: Reader, config: RunConfig, endpoints: Mapping[str, Endpoint], clock: Clock
+) -> None:
     """What earlier processes sent within the last window counts against this one's limits (P5)."""
     wall = clock.wall()
     slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
-    sends: dict[str, list[tuple[float, int]]] = {}
-    for sent_at, name, tokens in reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
-        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens))
+    sends: dict[str, list[tuple[float, int, str | None]]] = {}
+    for sent_at, name, tokens, stage, step in reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
+        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens, _model(config, stage, step)))
     for name, endpoint in endpoints.items():
-        if sends.get(name):
-            endpoint.admission.prefill(sends[name])
+        sent = sends.get(name, [])
+        endpoint.admission.prefill([(age_s, tokens) for age_s, tokens, _ in sent])
+        for model, lane in endpoint.lanes.items():
+            # Where the model is not known, it counts against all.
+            lane.admission.prefill([(age_s, tokens) for age_s, tokens, to in sent if to in (model, None)])
+
+
+def _model(config: RunConfig, stage: str, step: str) -> str | None:
+    """The model that a recorded call asked; None where that is not known."""
+    if stage == STAGE:
+        names = [name for side, name in _SIDES.items() if f"{side.value}-" in step]
+    else:
+        names = [name for name in config.stages if name == stage]
+    settings = config.stages.get(names[0]) if names else None
+    return None if settings is None else settings.model
 
 
 def has_answered(reader: Reader, endpoint: str, side: str) -> bool:

@@ -8,6 +8,9 @@ what a killed process had in the air. Where nothing is on record yet, the first 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
 from engine.config.settings import RunConfig, StageName
 from engine.journal.inputs import RunInputs
 from engine.journal.journal import Journal
@@ -18,6 +21,22 @@ from engine.llm.exchange import Exchange
 from engine.schema.conversation import Role
 
 _STAGES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
+
+
+class Fewest(NamedTuple):
+    """Limits per minute, by the names of the settings, below which a call could never be sent."""
+
+    tokens_per_min: int
+    input_tokens_per_min: int
+    output_tokens_per_min: int
+
+    def refuses(self, limits: Mapping[str, int | None]) -> str | None:
+        """The kind of limit that is too low, or None."""
+        for kind, fewest in self._asdict().items():
+            limit = limits.get(kind)
+            if limit is not None and limit < fewest:
+                return kind
+        return None
 
 
 class Reservations:
@@ -38,9 +57,10 @@ class Reservations:
             self._largest[source] = tokens
             await self._journal.put_meta(reservation_key(source), str(tokens))
 
-    def fewest_tokens_per_min(self, config: RunConfig, endpoint: str) -> int:
-        """The smallest limit that admits every call so far at `endpoint`."""
-        return max((self._largest[side] for side in _sides_at(config, endpoint)), default=0)
+    def fewest(self, config: RunConfig, endpoint: str, model: str | None = None) -> Fewest:
+        """The smallest limits that admit every call so far at `endpoint`; of `model` alone, where given."""
+        sides = _sides_at(config, endpoint, model)
+        return _fewest((self._largest[side], config.stages[_STAGES[side]].max_tokens) for side in sides)
 
     def __repr__(self) -> str:
         return f"Reservations({', '.join(f'{source} {n:,}' for source, n in self._largest.items())})"
@@ -51,10 +71,12 @@ def largest_on_record(reader: Reader, source: str) -> int:
     return int(reader.meta(reservation_key(source)) or 0)
 
 
-def fewest_tokens_per_min(reader: Reader, inputs: RunInputs, config: RunConfig, endpoint: str) -> int:
-    """The smallest limit that may admit the calls of a run at `endpoint`, from its journal."""
-    most = 0
-    for side in _sides_at(config, endpoint):
+def fewest_from_journal(
+    reader: Reader, inputs: RunInputs, config: RunConfig, endpoint: str, model: str | None = None
+) -> Fewest:
+    """The smallest limits that may admit the calls of a run at `endpoint`, from its journal."""
+    reserved = []
+    for side in _sides_at(config, endpoint, model):
         max_tokens = config.stages[_STAGES[side]].max_tokens
         question = None
         if (job := next(inputs.plan.jobs(), None)) is not None:
@@ -63,12 +85,23 @@ def fewest_tokens_per_min(reader: Reader, inputs: RunInputs, config: RunConfig, 
         opening = 1 + max_tokens
         if question is not None and question.side is side:
             opening = reserved_tokens(question.messages, max_tokens)
-        most = max(most, opening, largest_on_record(reader, side))
-    return most
+        reserved.append((max(opening, largest_on_record(reader, side)), max_tokens))
+    return _fewest(reserved)
 
 
-def _sides_at(config: RunConfig, endpoint: str) -> list[Role]:
+def _fewest(reserved: Iterable[tuple[int, int]]) -> Fewest:
+    """Over (tokens, of them for the reply) of each side; 0 where nothing was reserved yet."""
+    known = [(tokens, output) for tokens, output in reserved if tokens]
+    return Fewest(
+        max((tokens for tokens, _ in known), default=0),
+        max((tokens - output for tokens, output in known), default=0),
+        max((output for _, output in known), default=0),
+    )
+
+
+def _sides_at(config: RunConfig, endpoint: str, model: str | None) -> list[Role]:
     return [
         side for side, stage in _STAGES.items()
         if stage in config.stages and endpoint in config.stages[stage].endpoint_names
+        and model in (None, config.stages[stage].model)
     ]  # fmt: skip

@@ -74,7 +74,7 @@ class Session:
 
         The task group is for whatever else listens meanwhile; it is cancelled at the end of the block.
         """
-        refill_windows(self.journal.reader, self.progress.endpoints, self.clock)
+        refill_windows(self.journal.reader, self.config, self.progress.endpoints, self.clock)
         self.caller.budget = self.progress.budget = await open_budget(
             self.journal, self.config, self.asked, self.endpoints, again=self.again
         )

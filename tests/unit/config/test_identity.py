@@ -52,7 +52,7 @@ ENDPOINT_CHANGES: dict[str, Any] = {
     "base_url": "https://i/v2", "key_env": "OTHER", "key_file": "k", "headers": {"X-Title": "t"},
     "limits": {
         "requests_per_min": 3, "tokens_per_min": 4, "input_tokens_per_min": 3, "output_tokens_per_min": 2,
-        "max_in_flight": 5,
+        "max_in_flight": 5, "per_model": {"m": {"requests_per_min": 7}},
     }, "transport": "httpx",
     "ca_file": "ca.pem", "proxy": "http://p:1", "connect_timeout_s": 1, "call_timeout_s": 2,
     "cache_hint": False, "format": "gemini", "query": {"api-version": "1"}, "key_header": "api-key",

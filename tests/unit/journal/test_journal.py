@@ -229,7 +229,7 @@ async def test_writes_are_durable_before_they_are_acknowledged(tmp_path: Path) -
 async def test_recent_sends_stop_at_the_window(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await reply(journal, "a", "user-1")
-        assert journal.reader.recent_sends(1.0, slack_s=10) == [(1.5, "default", 7)]
+        assert journal.reader.recent_sends(1.0, slack_s=10) == [(1.5, "default", 7, "conversation", "user-1")]
         assert journal.reader.recent_sends(2.0, slack_s=10) == []
 
 

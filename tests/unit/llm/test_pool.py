@@ -59,7 +59,7 @@ def test_endpoint_that_refuses_or_fails_is_left_and_taken_again_when_it_recovers
     for _ in range(10):
         a.begin(0.0)
         a.in_flight -= 1
-        a.failed(REFUSED, 0.0, sent_at=0.0, item="i")
+        a.failed(REFUSED, 0.0, item="i")
     assert pool.choose(placement, 1.0) is b
     assert pool.choose(Placement(), 1.0) is b
     # Half-open after at most 18 s: one probe may go there, not two.
@@ -93,8 +93,8 @@ def test_queue_at_home_spills_to_a_replica_with_room() -> None:
     a.admission._waiting = 2
     assert pool.choose(placement, 0.0) is a, "a short queue is cheaper than a lost prefix"
     a.admission._waiting = 3
-    b.in_flight = 4
+    b.admission._in_flight = 4
     assert pool.choose(placement, 0.0) is a, "nowhere to go"
-    b.in_flight = 0
+    b.admission._in_flight = 0
     assert pool.choose(placement, 0.0) is b
     assert placement.moves == 1
