@@ -320,6 +320,34 @@ case("a name that cannot name a run")(
 )
 
 
+_PRICES = {name: {"input": 1, "output": 4} for name in "sa"}
+with_options("a limit in money without a price", "--max-cost", "1")
+with_options("a limit that is none", "--max-cost", "0")
+with_settings("a negative price", prices={"s": {"input": -1, "output": 1}})
+case("nothing to estimate from (`engine estimate`)")(
+    lambda world: engine("estimate", world.config, "--run", "r", "--runs-dir", world.runs)
+)
+
+
+def with_budget(did: str, *limit: str) -> None:
+    """A run that uses up its budget, which stays with it until it is taken away there."""
+
+    def act(world: World) -> tuple[int, ...]:
+        world.configure(prices=_PRICES)
+        codes = world.run(*limit), world.run()
+        settings = world.runs / "r" / "run.yaml"
+        document = yaml.safe_load(settings.read_text())
+        document["config"]["budget"] = {}
+        settings.write_text(yaml.safe_dump(document))
+        return codes
+
+    case(did)(act)
+
+
+with_budget("a used-up budget", "--max-cost", "0.01")
+with_budget("a used-up budget of tokens", "--max-tokens", "3000")
+
+
 @case("an unknown run")
 def _unknown_run(world: World) -> tuple[int, ...]:
     world.begin()
