@@ -15,6 +15,7 @@ import click
 
 from engine.cli.display import Display, describe_duration
 from engine.cli.plain_text import plain
+from engine.cli.profiles_check import check_command, show_command, stats_command
 from engine.cli.profiles_plan import (
     PlanOptions,
     config_of,
@@ -49,6 +50,10 @@ _SHOWN_CHARS = 160
 @click.group()
 def profiles() -> None:
     """User profiles: let an LLM write them, check, show and compare pools, refine what is asked for."""
+
+
+for command in (check_command, show_command, stats_command):
+    profiles.add_command(command)
 
 
 @profiles.command("generate")

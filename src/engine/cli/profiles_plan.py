@@ -171,7 +171,8 @@ def prompt_provenance(plan: SessionPlan) -> dict[str, str]:
 
 def folder_of(name: str | None, plan: SessionPlan, config: RunConfig, runs_dir: Path) -> RunFolder:
     """The run's folder: of the given name, else one that follows from what is asked."""
-    place = runs_of(config, runs_dir)
+    # One floor lower than runs of conversations, which commands list and resume.
+    place = runs_of(config, runs_dir) / "profiles"
     if name is not None:
         if is_run_name(name):
             return RunFolder(place / name)

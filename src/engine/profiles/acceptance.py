@@ -90,7 +90,7 @@ class Acceptance:
         return self.counts.accepted >= self.wanted or self.gave_up is not None
 
     def is_closed(self, categories: Mapping[str, str]) -> bool:
-        """Whether a session that is asked for these people could bring nothing that is still wanted."""
+        """Whether a person of these categories is not wanted any more."""
         return any(self._taken[pair] >= self._quotas.get(pair, self.wanted) for pair in categories.items())
 
     def take_session(self, name: str, answers: Sequence[Answer]) -> None:

@@ -109,7 +109,7 @@ class _InOrder:
         for number in range(self._last + 1, self._last + _LOOK_AHEAD):
             if len(self._round) == size:
                 break
-            if not acceptance.is_closed(plan.space.region(number).categories):
+            if not all(acceptance.is_closed(each.categories) for each in plan.persons(number)):
                 self._round.append(number)
         if self._round:
             self._last = self._round[-1]

@@ -19,9 +19,9 @@ from engine.scenarios.places import find_folder
 from engine.scenarios.text_template import TextTemplate, load_template
 
 _NAMES: Mapping[str, frozenset[str]] = {
-    "request": frozenset({"count", "aspects", "people", "examples", "shape"}),
-    "more": frozenset({"count", "first"}),
-    "reminder": frozenset({"count", "first", "aspects", "people", "said", "shape"}),
+    "request": frozenset({"count", "first", "aspects", "people", "persons", "examples", "shape"}),
+    "more": frozenset({"count", "first", "is_numbered", "persons"}),
+    "reminder": frozenset({"count", "first", "is_numbered", "aspects", "people", "persons", "said", "shape"}),
     "from_texts": frozenset({"aspects", "texts", "left_out", "examples", "shape"}),
     "shape_numbered": frozenset(),
     "shape_json": frozenset({"aspects"}),
@@ -53,22 +53,24 @@ class Prompts:
         """Eight digits that name this wording in a profile's provenance."""
         return blake2b(orjson.dumps(self.identity, option=orjson.OPT_SORT_KEYS), digest_size=4).hexdigest()
 
-    def request(self, count: int, people: Sequence[str]) -> str:
-        """The first question of a session."""
+    def request(self, people: Sequence[str], persons: Sequence[str]) -> str:
+        """The first question of a session, for one profile of each of `persons`."""
         return self._render(
-            "request", count=count, aspects=self.version.aspects, people=people,
-            examples=self._examples(), shape=self._shape(),
+            "request", count=len(persons), first=1, aspects=self.version.aspects, people=people,
+            persons=persons, examples=self._examples(), shape=self._shape(),
         )  # fmt: skip
 
-    def more(self, count: int, first: int) -> str:
+    def more(self, first: int, persons: Sequence[str]) -> str:
         """The next question of a session, numbered from `first` on."""
-        return self._render("more", count=count, first=0 if self.is_json else first)
+        return self._render(
+            "more", count=len(persons), first=first, is_numbered=not self.is_json, persons=persons
+        )
 
-    def reminder(self, count: int, first: int, people: Sequence[str], said: Sequence[str]) -> str:
+    def reminder(self, first: int, people: Sequence[str], persons: Sequence[str], said: Sequence[str]) -> str:
         """The first question of a session whose context is full; `said` names who is there already."""
         return self._render(
-            "reminder", count=count, first=0 if self.is_json else first, aspects=self.version.aspects,
-            people=people, said=said, shape=self._shape(),
+            "reminder", count=len(persons), first=first, is_numbered=not self.is_json,
+            aspects=self.version.aspects, people=people, persons=persons, said=said, shape=self._shape(),
         )  # fmt: skip
 
     def from_texts(self, texts: Sequence[str], left_out: int) -> str:

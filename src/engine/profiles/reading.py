@@ -25,7 +25,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"^\s*(?:```|~~~)[\w-]*\s*$", re.MULTILINE)
-_EMPHASIS = re.compile(r"\*{1,3}|__")
+_EMPHASIS = re.compile(r"\*{1,3}(?! )|(?<! )(?<!^)\*{1,3}|__")
 _RULE = re.compile(r"\s*(?:[-=_*]\s*){3,}")
 _LEAD = re.compile(r"\s*(?:[-*•·–]\s+)?(?:[(（]?(\d{1,4})\s*[.．、)）]\s*)?(?:[-*•·–]\s+)?")
 _LABEL = re.compile(r"([^:：]{1,60}?)\s*[:：]\s*(.*)")
@@ -94,7 +94,7 @@ class _Block:
 
     values: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    first_number: int | None = None
     problem: tuple[str, str] | None = None
 
     def spoil(self, reason: str, detail: str) -> None:
@@ -116,7 +116,7 @@ def _read_lines(text: str, aspects: Sequence[AspectAsked], *, is_cut: bool) -> R
     profiles: list[Mapping[str, str]] = []
     unread: list[Unread] = []
     blocks = list(_blocks(text, aspects, tolerated))
-    if any(block.numbers and block.numbers[0] != 1 for block in blocks[1:]):
+    if any(block.first_number not in (None, 1) for block in blocks[1:]):
         tolerated.add("numbering_runs_on")
     for block in blocks:
         shown = "\n".join(block.lines)
@@ -182,10 +182,10 @@ def _blocks(text: str, aspects: Sequence[AspectAsked], tolerated: set[str]) -> I
         if block.lines and (is_again or (key == first and block.values)):
             yield block
             block = _Block()
+        if not block.lines:
+            block.first_number = number
         block.take(key, labelled[1].strip(), labelled[2].strip(), keys)
         block.lines.append(line)
-        if number is not None:
-            block.numbers.append(number)
         in_block = True
     if block.lines:
         yield block

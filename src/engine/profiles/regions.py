@@ -1,9 +1,10 @@
 """Which people a session is asked about: a region of the space of attributes, by the session's number alone.
 
-Each axis is a list of values with weights. Session `i` takes of axis `j` the value at
-`frac(i * sqrt(p_j) + o_j)` of the cumulated weights, with `p_j` the j-th prime and `o_j` from the seed: a
-Weyl sequence, which fills all combinations evenly, so that any run of sessions covers each axis in its
-proportions. Nothing is drawn, and no session knows of another.
+A session has one value of each axis such as work or means; within it each person has a gender and an age of
+their own, so that these go with nothing else. Each axis is a list of values with weights. Session `i` takes
+of axis `j` the value at `frac(i * sqrt(p_j) + o_j)` of the cumulated weights, with `p_j` the j-th prime and
+`o_j` from the seed: a Weyl sequence, which fills all combinations evenly, so that any run of sessions
+covers each axis in its proportions. Nothing is drawn, and no session knows of another.
 """
 
 from __future__ import annotations
@@ -13,16 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, sqrt
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import xxhash
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from engine.config.document import read_document
-from engine.errors import BadInput, ConfigError
-from engine.profiles.version import FOLDER
-from engine.scenarios.places import find_folder
-from engine.scenarios.text_template import read_text
+from engine.errors import BadInput
+from engine.profiles.data_file import find_data, read_data
 
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 _BAND = re.compile(r"(\d{1,3})-(\d{1,3})")
@@ -74,10 +72,10 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """The people of one session: lines for the request, and the categories that they should fall into."""
+class Person:
+    """One person to be asked for: a line for the request, and the categories of gender and age."""
 
-    lines: tuple[str, ...]
+    line: str
     categories: Mapping[str, str]
 
 
@@ -90,26 +88,37 @@ class _Choice:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All regions: an axis is a name and its values."""
+    """All regions. An axis is a name and its values; `own` are those of a person, `axes` of a session."""
 
+    own: tuple[tuple[str, tuple[_Choice, ...]], ...]
     axes: tuple[tuple[str, tuple[_Choice, ...]], ...]
     seed: int
 
     @property
     def identity(self) -> list[object]:
         """What of it decides requests."""
-        return [[name, [[each.line, each.weight] for each in values]] for name, values in self.axes]
+        both = (*self.own, *self.axes)
+        return [[name, [[each.line, each.weight] for each in values]] for name, values in both]
 
-    def region(self, number: int) -> Region:
-        """The region of session `number` (from 1)."""
-        chosen = {
-            name: _at(values, number * sqrt(prime) + _offset(self.seed, name))
-            for (name, values), prime in zip(self.axes, _PRIMES, strict=False)
-        }
-        return Region(
-            tuple(each.line for each in chosen.values()),
-            {name: each.category for name, each in chosen.items() if each.category},
+    def region(self, number: int) -> tuple[str, ...]:
+        """What the people of session `number` (from 1) have in common, in lines."""
+        return tuple(each.line for each in self._values(self.axes, _PRIMES[len(self.own) :], number))
+
+    def person(self, number: int) -> Person:
+        """The person `number` (from 1) of all that are asked for."""
+        values = self._values(self.own, _PRIMES, number)
+        return Person(
+            ", ".join(each.line for each in values),
+            {name: each.category for (name, _), each in zip(self.own, values, strict=True)},
         )
+
+    def _values(
+        self, axes: tuple[tuple[str, tuple[_Choice, ...]], ...], primes: Sequence[int], number: int
+    ) -> list[_Choice]:
+        return [
+            _at(values, number * sqrt(prime) + _offset(self.seed, name))
+            for (name, values), prime in zip(axes, primes, strict=False)
+        ]
 
 
 def _offset(seed: int, axis: str) -> float:
@@ -129,13 +138,7 @@ def load_space(
     language: str, seed: int, templates: Path | None, config_dir: Path | None, target: Target | None = None
 ) -> Space:
     """The space of `regions.yaml`, with the target's genders and ages in place of its own."""
-    own = None if templates is None else templates / FOLDER / "regions.yaml"
-    path = (
-        own
-        if own is not None and own.is_file()
-        else find_folder(f"templates/{FOLDER}", config_dir) / "regions.yaml"
-    )
-    found = _read(_RegionFile, path)
+    found = read_data(_RegionFile, find_data("regions.yaml", templates, config_dir))
     wanted = {} if target is None else target.shares
     words = {each.name: each for each in found.gender}
     genders = wanted.get("gender") or {each.name: each.weight for each in found.gender}
@@ -144,27 +147,28 @@ def load_space(
 
     def named(name: str) -> str:
         if name in words:
-            return str(words[name].zh if is_chinese else words[name].en)
+            return words[name].zh if is_chinese else words[name].en
         return f"性别：{name}" if is_chinese else f"gender: {name}"
 
     def aged(band: str) -> str:
         low, high = band_of(band) or (0, 0)
-        return f"{low}至{high}岁" if is_chinese else f"aged {low} to {high}"
+        return f"{low}至{high}岁" if is_chinese else f"{low} to {high} years old"
 
-    axes = [
+    own = (
         ("gender", tuple(_Choice(named(name), weight, name) for name, weight in genders.items())),
         ("age", tuple(_Choice(aged(band), weight, band) for band, weight in ages.items())),
-    ]
+    )
+    axes = []
     for name, values in found.axes.items():
         axes.append(
             (name, tuple(_Choice(each.zh if is_chinese else each.en, each.weight) for each in values))
         )
-    return Space(tuple(axes), seed)
+    return Space(own, tuple(axes), seed)
 
 
 def load_target(path: Path) -> Target:
     """A wished-for distribution: `gender` and `age`, each category to weight. Raises BadInput."""
-    found = _read(_TargetFile, path)
+    found = read_data(_TargetFile, path)
     shares: dict[str, Mapping[str, float]] = {}
     for aspect, weights in (("gender", found.gender), ("age", found.age)):
         if weights is not None:
@@ -214,14 +218,3 @@ _SAME = (
 def _names_of(name: str) -> frozenset[str]:
     folded = name.casefold()
     return next((names for names in _SAME if folded in names), frozenset({folded}))
-
-
-def _read(model: type[Any], path: Path) -> Any:
-    try:
-        return model.model_validate(read_document(read_text(path), source=str(path)).data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {place}: {first['msg']}. See docs/profiles.md.") from error
-    except ConfigError as error:
-        raise BadInput(str(error)) from error

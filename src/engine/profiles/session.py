@@ -18,7 +18,7 @@ from engine.config.settings import ModelSettings
 from engine.errors import CallFailed
 from engine.profiles.prompts import Prompts
 from engine.profiles.reading import Read, read_reply
-from engine.profiles.regions import Space
+from engine.profiles.regions import Person, Space
 from engine.runner.stage import Ask, End, Recorded, Stage, StageItem, Steps
 from engine.schema.call import CallKind, Reply
 from engine.wire.formats import decode_recorded
@@ -58,6 +58,11 @@ class SessionPlan:
     def size(self) -> int:
         """The profiles that a session asks for."""
         return self.batch * self.batches
+
+    def persons(self, number: int) -> list[Person]:
+        """Who is asked for in session `number`."""
+        first = (number - 1) * self.size + 1
+        return [self.space.person(position) for position in range(first, first + self.size)]
 
     @property
     def context_tokens(self) -> int:
@@ -134,17 +139,19 @@ def _told(plan: SessionPlan, number: int, finish: Callable[[int, Sequence[Answer
 
 def ask_session(plan: SessionPlan, number: int, answers: list[Answer]) -> Steps:
     """Ask for all batches; what is read goes into `answers`. One that brought something does not fail."""
-    prompts, people = plan.prompts, plan.space.region(number).lines
+    prompts, people = plan.prompts, plan.space.region(number)
+    persons = [person.line for person in plan.persons(number)]
     room = (plan.context_tokens - plan.settings.max_tokens) * _BYTES_PER_TOKEN
     messages: list[tuple[str, str]] = []
     said: list[str] = []
     for position in range(plan.batches):
-        first = position * plan.batch + 1
-        anew = [("user", prompts.reminder(plan.batch, first, people, said[-_SAID:]))]
+        first = position * plan.batch
+        asked = persons[first : first + plan.batch]
+        anew = [("user", prompts.reminder(first + 1, people, asked, said[-_SAID:]))]
         if not messages:
-            messages = [("user", prompts.request(plan.batch, people))] if not position else anew
+            messages = [("user", prompts.request(people, asked))]
         else:
-            messages.append(("user", prompts.more(plan.batch, first)))
+            messages.append(("user", prompts.more(first + 1, asked)))
             if size_of(messages) > room:
                 messages = anew
         try:

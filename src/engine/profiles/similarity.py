@@ -83,13 +83,14 @@ class Index:
     def take(self, name: str, aspects: Mapping[str, str]) -> Match | None:
         """The match where there is one (the exact one, else the nearest); else the profile is added."""
         own = _print_of(aspects)
-        same = self._exact.get(own.digest)
-        if same is not None:
-            return Match(self._names[same], 1.0, True)
-        match = max(self._near(own), key=lambda match: match.similarity, default=None)
+        match = self._like(own)
         if match is None:
             self._add(name, own)
         return match
+
+    def like(self, aspects: Mapping[str, str]) -> Match | None:
+        """The match where there is one: the exact one, else the nearest."""
+        return self._like(_print_of(aspects))
 
     def add(self, name: str, aspects: Mapping[str, str]) -> list[Match]:
         """Add the profile whatever it resembles; every earlier one that it matches, in order."""
@@ -101,6 +102,12 @@ class Index:
             found = [first, *(match for match in found if match.name != first.name)]
         self._add(name, own)
         return found
+
+    def _like(self, own: _Print) -> Match | None:
+        same = self._exact.get(own.digest)
+        if same is not None:
+            return Match(self._names[same], 1.0, True)
+        return max(self._near(own), key=lambda match: match.similarity, default=None)
 
     def _add(self, name: str, own: _Print) -> None:
         position = len(self._names)

@@ -1,7 +1,7 @@
 """The rehearsal's writer of profiles: it answers every prompt for profiles, with defects at known rates.
 
-A request for profiles is told by its `<aspects>`; `<people>` and `<keys>` say the rest: these tags, and a
-number of profiles, are what any wording of the templates has to hold. Of the replies the share
+A request for profiles is told by its `<aspects>`; `<people>`, `<persons>` and `<keys>` say the rest: these
+tags, and a number of profiles, are what any wording of the templates has to hold. Of the replies the share
 `defect_rate` has one defect of form; of the profiles `duplicate_share` are one of a few favourites again,
 as many are a favourite with one aspect changed, and `contradiction_share` contradict themselves.
 """
@@ -29,13 +29,14 @@ from engine.rehearsal.vocabulary.people import (
 from engine.schema.profile import ASPECTS
 
 _TAGGED = {
-    name: re.compile(rf"<{name}[^>]*>\n(.*?)\n</{name}>", re.DOTALL) for name in ("aspects", "people", "keys")
+    name: re.compile(rf"<{name}>\n(.*?)\n</{name}>", re.DOTALL)
+    for name in ("aspects", "people", "persons", "keys")
 }
 _ASPECT = re.compile(r"^\d+\. ([^(（\n]+?)(?: \(.*\)|（.*）)?$", re.MULTILINE)
 _KEY = re.compile(r"^- (\w+)[:：]", re.MULTILINE)
 _COUNT = re.compile(r"(\d+) (?:more )?(?:user )?profile|(\d+)份")
 _FIRST = re.compile(r"numbered from (\d+)|从(\d+)开始编号")
-_AGES = re.compile(r"aged (\d+) to (\d+)|(\d+)至(\d+)岁")
+_AGES = re.compile(r"(\d+) to (\d+) years|(\d+)至(\d+)岁")
 _BY_LABEL = {label: aspect.key for aspect in ASPECTS for label in (aspect.label_en, aspect.label_zh)} | {
     "Dislikes": "dislikes",
     "不喜欢的事物": "dislikes",
@@ -66,6 +67,7 @@ class _Wish:
     first: int
     is_json: bool
     people: str
+    persons: tuple[str, ...]
     language: str
 
 
@@ -75,7 +77,7 @@ def write_profiles(messages: Sequence[Message], dice: Dice, seed: int, rate: flo
     if wish is None:
         return None
     kind = dice.choose((*HARMLESS, *HARMFUL)) if dice.uniform() < rate else ""
-    people = [_person(wish, dice, seed, rate) for _ in range(wish.count)]
+    people = [_person(wish, position, dice, seed, rate) for position in range(wish.count)]
     if kind == "refusal":
         return REFUSALS[wish.language], "stop"
     text = _as_json(wish, people, kind, dice) if wish.is_json else _as_lines(wish, people, kind, dice)
@@ -93,18 +95,20 @@ def _wish_of(messages: Sequence[Message]) -> _Wish | None:
     asked_keys = _TAGGED["keys"].search(asking)
     keys = tuple(_KEY.findall(asked_keys[1])) if asked_keys else tuple(_BY_LABEL.get(x, "") for x in labels)
     count, first = _COUNT.search(last), _FIRST.search(last)
-    people = _TAGGED["people"].search(asking)
+    people, persons = _TAGGED["people"].search(asking), _TAGGED["persons"].search(last)
     return _Wish(
         labels, keys,
         min(200, int(count[1] or count[2])) if count else 1,
         int(first[1] or first[2]) if first else 1,
         asked_keys is not None,
         people[1] if people else "",
+        tuple(persons[1].split("\n")) if persons else (),
         "zh" if any("\u4e00" <= letter <= "\u9fff" for letter in listed[1]) else "en",
     )  # fmt: skip
 
 
-def _person(wish: _Wish, dice: Dice, seed: int, rate: float) -> dict[str, str]:
+def _person(wish: _Wish, position: int, dice: Dice, seed: int, rate: float) -> dict[str, str]:
+    who = wish.persons[position] if position < len(wish.persons) else ""
     draw = dice.uniform()
     share = duplicate_share(rate)
     if draw < share:
@@ -112,8 +116,8 @@ def _person(wish: _Wish, dice: Dice, seed: int, rate: float) -> dict[str, str]:
     if draw < 2 * share:
         person = dict(_favourite(wish.keys, wish.language, seed, dice.below(_FAVOURITES)))
         key = dice.choose(wish.keys[2:] or wish.keys)
-        return person | {key: _value(key, wish, dice)}
-    person = {key: _value(key, wish, dice) for key in wish.keys}
+        return person | {key: _value(key, wish, who, dice)}
+    person = {key: _value(key, wish, who, dice) for key in wish.keys}
     if dice.uniform() < contradiction_share(rate):
         key, text = CONTRADICTIONS[wish.language]
         if key in person:
@@ -124,25 +128,28 @@ def _person(wish: _Wish, dice: Dice, seed: int, rate: float) -> dict[str, str]:
 @lru_cache(maxsize=1024)
 def _favourite(keys: tuple[str, ...], language: str, seed: int, number: int) -> Mapping[str, str]:
     dice = Dice(hash64(seed, b"favourite", language.encode(), str(number).encode()))
-    wish = _Wish((), keys, 1, 1, False, "", language)
-    return {key: _value(key, wish, dice) for key in keys}
+    wish = _Wish((), keys, 1, 1, False, "", (), language)
+    return {key: _value(key, wish, "", dice) for key in keys}
 
 
-def _value(key: str, wish: _Wish, dice: Dice) -> str:
+def _value(key: str, wish: _Wish, who: str, dice: Dice) -> str:
+    """One aspect of the person that `who` describes."""
     language, people = wish.language, wish.people
+    ages = _AGES.search(who)
+    low, high = (18, 85) if ages is None else (int(ages[1] or ages[3]), int(ages[2] or ages[4]))
     if key == "gender":
         genders = GENDERS[language]
-        named = next((said for word, said in genders if re.search(rf"(?<![a-z]){word}", people)), None)
-        # "neither only a woman nor only a man" names none of the two others.
-        return named or dice.choose((genders[0][1], genders[2][1]))
+        named = next((said for word, said in genders if re.search(rf"(?<![a-z]){word}", who)), None)
+        return named or dice.choose((genders[1][1], genders[2][1]))
     if key == "age":
-        ages = _AGES.search(people)
-        low, high = (18, 85) if ages is None else (int(ages[1] or ages[3]), int(ages[2] or ages[4]))
         return str(low + dice.below(max(1, high - low + 1)))
     if key == "occupation":
         fields = WORK[language]
         field = next((jobs for word, jobs in fields if word in people), None)
-        return dice.choose(field or dice.choose(fields)[1])
+        jobs = field or dice.choose(fields)[1]
+        # Nobody is retired in youth, except that a favourite's age is changed.
+        young = tuple(job for job in jobs if not job.startswith(("Retired", "退休")))
+        return dice.choose(jobs if low >= 45 else young)
     pieces = PIECES[language].get(key, PIECES[language][""])
     at = dice.below(len(pieces.good))
     other = (at + 1 + dice.below(len(pieces.good) - 1)) % len(pieces.good)

@@ -23,8 +23,8 @@ def _cut(text: str) -> tuple[str, ...]:
 
 GENDERS: Mapping[str, tuple[tuple[str, str], ...]] = {
     # what stands in the request, what the profile says
-    "en": (("women", "Female"), ("neither", "Non-binary"), ("men", "Male")),
-    "zh": (("女性的人", "非二元性别"), ("女性", "女"), ("男性", "男")),
+    "en": (("neither", "Non-binary"), ("woman", "Female"), ("man", "Male")),
+    "zh": (("非二元", "非二元性别"), ("女性", "女"), ("男性", "男")),
 }
 # A word of the request, and the occupations that it stands for.
 WORK: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
@@ -114,7 +114,7 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
             _cut("""
                 finds video games dull | has no time for television | dislikes gyms |
                 is bored by shopping | cannot sit through opera | avoids anything competitive |
-                thinks puzzles are a waste | never gardens | dislikes crowded concerts |
+                thinks puzzles are a waste | dislikes crowded concerts |
                 has given up on yoga
             """),
         ),
@@ -130,7 +130,7 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
             """),
             _cut("""
                 will not fly | avoids guided tours | dislikes beaches | never goes far in winter |
-                cannot stand cruise ships | refuses hotels with buffets | gets sick on boats |
+                cannot stand cruise ships | refuses hotels with buffets |
                 avoids big cities | dislikes sharing rooms | keeps away from deserts
             """),
         ),
@@ -172,8 +172,8 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
                 Works nights
             """),
             _cut("""
-                dislikes phone calls | is afraid of heights | will not have pets | avoids news |
-                dislikes strong perfume | cannot drive | dislikes surprises |
+                dislikes phone calls | is afraid of heights | avoids news |
+                dislikes strong perfume | dislikes surprises |
                 has no patience for queues
             """),
         ),
@@ -219,7 +219,7 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
             """),
             _cut("""
                 觉得电子游戏无聊 | 没空看电视 | 不喜欢健身房 | 对逛街没兴趣 | 听不进歌剧 | 避开竞赛 |
-                从不种花 | 不爱拥挤的演唱会
+                不爱拥挤的演唱会
             """),
         ),
         "travel_habits": Pieces(
@@ -229,7 +229,7 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
                 每年八月租同一间小屋 | 和朋友出海 | 偏爱城市周末
             """),
             _cut("""
-                不坐飞机 | 避免跟团 | 不喜欢海滩 | 冬天从不走远 | 受不了邮轮 | 坐船会晕 |
+                不坐飞机 | 避免跟团 | 不喜欢海滩 | 冬天从不走远 | 受不了邮轮 |
                 不愿与人合住 | 避开大城市
             """),
         ),
@@ -262,7 +262,7 @@ PIECES: Mapping[str, Mapping[str, Pieces]] = {
                 住在九楼 | 上夜班
             """),
             _cut("""
-                不喜欢打电话 | 恐高 | 不养宠物 | 不看新闻 | 不喜欢浓香水 | 不会开车 | 不喜欢意外 |
+                不喜欢打电话 | 恐高 | 不看新闻 | 不喜欢浓香水 | 不喜欢意外 |
                 没耐心排队
             """),
         ),
