@@ -169,7 +169,7 @@ async def test_changes_at_one_moment_are_all_kept(tmp_path: Path) -> None:
         with ThreadPoolExecutor(len(wanted)) as pool:
             list(pool.map(lambda one: adjust(folder, one), wanted))
         config, _ = folder.read_live_settings()
-        assert config.endpoints["default"].limits == LimitSettings(**settings)
+        assert config.endpoints["default"].limits == LimitSettings.model_validate(settings)
         assert config.concurrency == 5
     assert not list(folder.path.glob("*.part"))
 
@@ -199,6 +199,7 @@ def test_without_a_process_only_the_file_is_changed(
         (("--go-on",), "nothing to pause"),
         (("--max-in-flight", "3"), "the engine's own"),
         (("--endpoint", "x"), "say which of its limits"),
+        (("--model", "x"), "say which of its limits"),
         (("--concurrency", "0"), "0 is not in the range"),
     ],
 )
@@ -230,6 +231,27 @@ def test_an_endpoint_must_be_named_where_there_are_several(
     endpoints = yaml.safe_load(path.read_text())["config"]["endpoints"]
     assert endpoints["a"]["limits"]["requests_per_min"] == 30
     assert endpoints["default"]["limits"]["requests_per_min"] is None
+
+
+@pytest.mark.asyncio
+async def test_limits_of_one_model_are_changed_and_held_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serve() as server:
+        assert (await run_engine(*run_of(server, tmp_path, 4), "--limit", "2"))[0] == 0
+        path = tmp_path / "live/run.yaml"
+        adjusted = ("adjust", "live", "--runs-dir", tmp_path, "--model")
+        assert engine(*adjusted, "nobody", "--requests-per-min", "3") == 2
+        assert "It is asked for: a, s." in capsys.readouterr().err
+        for kind in ("tokens", "input-tokens", "output-tokens"):
+            assert engine(*adjusted, "s", f"--{kind}-per-min", "5") == 2
+            assert f"--{kind}-per-min: 5 would stop model s" in capsys.readouterr().err
+        assert engine(*adjusted, "s", "--max-in-flight", "1", "--output-tokens-per-min", "90000") == 0
+        assert "limits.per_model.s.max_in_flight: none -> 1" in capsys.readouterr().out
+        limits = yaml.safe_load(path.read_text())["config"]["endpoints"]["default"]["limits"]
+        assert limits["per_model"]["s"]["max_in_flight"] == 1
+        assert engine(*adjusted, "s", "--max-in-flight", "0", "--output-tokens-per-min", "0") == 0
+        assert "per_model: {}" in path.read_text()
 
 
 def test_a_process_that_is_not_ready_or_not_certain_is_sent_no_signal(

@@ -58,6 +58,14 @@ UNREADY: dict[str, tuple[Callable[[Path], None], int, str]] = {
         lambda file: write(file, "    limits: {tokens_per_min: 1100}\n"), 78,
         "endpoint lab: tokens_per_min is 1,100, but a request of the simulator (in job gifts-",
     ),
+    "limit of one model": (
+        lambda file: write(file, "    limits: {per_model: {s: {tokens_per_min: 1100}}}\n"), 78,
+        "raise `endpoints.lab.limits.per_model.s.tokens_per_min` well above that",
+    ),
+    "limit of input": (
+        lambda file: write(file, "    limits: {input_tokens_per_min: 100}\n"), 78,
+        "input_tokens_per_min is 100, but a request of the simulator (in job gifts-",
+    ),
     "limit of the other side": (
         lambda file: write(
             file, "    limits: {tokens_per_min: 1100}\n",

@@ -270,6 +270,8 @@ class Admission:
 
     def _fits(self, now: float, tokens: int, output_tokens: int) -> bool:
         """Whether a request may be sent now, but for the pace of requests and for who came before."""
+        if self._rates is None and self._governor is None:
+            return self._in_flight < self._max_in_flight and not self._is_paused
         return self._wait_s(now, tokens, output_tokens) <= 0 and not self._is_full
 
     def _wait_s(self, now: float, tokens: int, output_tokens: int) -> float:
