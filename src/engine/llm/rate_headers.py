@@ -39,6 +39,8 @@ _UNIX_S = 1e9
 _UNIX_MS = 1e12
 # Differences up to this share of a limit are the server's way of counting, not another process.
 _OTHERS = 0.05
+# A server whose bucket holds seconds instead of a minute counts as used what it never held.
+_LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def read_limits(headers: Mapping[str, str], *, wall: float) -> SeenLimits:
 def ours(limit: int, remaining: int | None, sent: int) -> int:
     """What of a limit per minute is left to this process, which has `sent` so many within the last one."""
     others = 0 if remaining is None else limit - remaining - sent
-    return limit if others <= _OTHERS * limit else max(1, int(limit * _OTHERS), limit - others)
+    return limit if others <= _OTHERS * limit else max(1, int(limit * _LEAST), limit - others)
 
 
 def is_alike(one: int | None, other: int | None) -> bool:
