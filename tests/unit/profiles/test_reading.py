@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.doubles.profile_texts import SIX, block, person, read
 
 ONE = dict(person())
+GENDER_AND_AGE = "1. Gender: some gender\n2. Age: some age"
 TWO = f"{block()}\n\n{block('Profile 2')}"
 
 
@@ -50,8 +51,8 @@ def test_what_changes_nothing_of_what_is_said_is_read_through(text: str, odditie
     ("broken", "reason"),
     [
         (block().replace("2. Age: some age\n", ""), "missing_aspect"),
-        (block().replace("1. Gender: some gender\n2. Age: some age", "1. Gender and Age: Female, 30"), "merged_aspects"),
-        (block().replace("1. Gender: some gender\n2. Age: some age", "1. Gender/Age: Female, 30"), "merged_aspects"),
+        (block().replace(GENDER_AND_AGE, "1. Gender and Age: Female, 30"), "merged_aspects"),
+        (block().replace(GENDER_AND_AGE, "1. Gender/Age: Female, 30"), "merged_aspects"),
         (block(gender="Female, Age: 30"), "merged_aspects"),
         (block(age=""), "empty_aspect"),
         (block(age="N/A"), "empty_aspect"),
