@@ -19,8 +19,6 @@ WINDOW_S = 60.0
 SLOT_S = 0.1
 # A sliding window refused 37 of 4,527 requests on a busy machine without it.
 ARRIVAL_S = 0.4
-# A sliding window refused 37 of 4,527 requests on a busy machine without it.
-ARRIVAL_S = 0.4
 BURST = 0.01
 
 
