@@ -2,7 +2,7 @@
 
     EngineError
     |- UsageError (2)              what the user typed
-    |- BadInput (65)               a file's content: which file, which line
+    |- BadInput (65)               a file's content: which file, which line; NotBegun: a journal without rows
     |- ConfigError (78)            the configuration; IdentityChanged: it differs from the run's
     |- RunLocked (75)              another process holds the run
     |- CannotWrite (73), DiskFull (74)
@@ -36,6 +36,10 @@ class BadInput(EngineError):
     """A profile, job or template file holds something that cannot be used."""
 
     exit_code = 65
+
+
+class NotBegun(BadInput):
+    """A run that was stopped before its journal held anything: the same command begins it."""
 
 
 class ConfigError(EngineError):

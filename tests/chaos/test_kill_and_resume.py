@@ -61,8 +61,9 @@ def journalled(folder: Path) -> int:
 
 
 async def kill_and_resume(
-    tmp_path: Path, *, kills: int, limit: int, options: tuple[str, ...] = (), defect_rate: float = 0.13
-) -> tuple[Killer, int]:
+    tmp_path: Path, *, kills: int, limit: int, options: tuple[str, ...] = (), defect_rate: float = 0.13,
+    concurrency: int = CONCURRENCY,
+) -> tuple[Killer, int]:  # fmt: skip
     """Kill one run `kills` times, let it end, compare with an uninterrupted one; the requests seen extra."""
     random = Random(SEED)
     killer = Killer(random)
@@ -70,7 +71,7 @@ async def kill_and_resume(
     async with serve(settings, replier=killer) as server:
         killer.server = server
         command: tuple[str | Path, ...] = (
-            "run", "--run", "killed", "--limit", str(limit), "--concurrency", str(CONCURRENCY),
+            "run", "--run", "killed", "--limit", str(limit), "--concurrency", str(concurrency),
             "--base-url", server.base_url, "--simulator", "s", "--assistant", "a",
             "--runs-dir", tmp_path, *options,
         )  # fmt: skip
@@ -81,15 +82,20 @@ async def kill_and_resume(
         killer.bodies.clear()
 
         # Beside the calls counted, those in flight at a kill and in the moment before it are used up.
-        mean_new_calls = len(uninterrupted) // (kills + 2) - 3 * CONCURRENCY
+        mean_new_calls = len(uninterrupted) // (kills + 2) - 3 * concurrency
+        # Who has sent more new calls than it may have in the air has journalled one of them.
+        fewest = concurrency + 1
+        paid = 0
         for kill in range(kills):
             process = await start_engine(*command)
-            killer.arm(process, random.randint(1, 2 * mean_new_calls - 1))
+            killer.arm(process, random.randint(fewest, 2 * mean_new_calls - fewest))
             await process.communicate()
             assert process.returncode == -9, f"kill {kill} came after the end of the run"
+            paid, before = journalled(tmp_path / "killed"), paid
+            assert paid > before, f"kill {kill} followed no progress"
             # In flight for the client: what it had sent and not yet got onto the disk.
-            lost = killer.bodies.total() - journalled(tmp_path / "killed") - killer.lost
-            assert 0 <= lost <= CONCURRENCY
+            lost = killer.bodies.total() - paid - killer.lost
+            assert 0 <= lost <= concurrency
             killer.lost += lost
         code, output = await run_engine("resume", "killed", "--runs-dir", tmp_path)
         assert code == 0, output
@@ -103,6 +109,15 @@ async def kill_and_resume(
 async def test_thirty_kills_cost_at_most_the_calls_in_flight(tmp_path: Path) -> None:
     kills = 30
     killer, extra = await kill_and_resume(tmp_path, kills=kills, limit=LIMIT)
+    print(f"{kills} kills, {killer.lost} calls in flight at them, {extra} asked again")
+    assert extra == killer.lost
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_five_hundred_kills_over_two_thousand_conversations(tmp_path: Path) -> None:
+    kills = 500
+    killer, extra = await kill_and_resume(tmp_path, kills=kills, limit=2_000, concurrency=4)
     print(f"{kills} kills, {killer.lost} calls in flight at them, {extra} asked again")
     assert extra == killer.lost
 

@@ -19,7 +19,7 @@ from engine.cli.run_commands import hold_and_build
 from engine.cli.shared_options import disk_option, json_option
 from engine.dataset.costs import Costs, read_costs
 from engine.errors import BadInput, EngineError
-from engine.journal.reader import Reader
+from engine.journal.reader import open_if_begun
 from engine.llm.prices import PRICES, decode_prices, per_million, prices_of, usd
 from engine.runner.estimate import COVERAGE, FEW, Basis, Range, RunEstimate, estimate_run
 
@@ -44,8 +44,8 @@ def estimate(pilot: int | None, guards_disk: bool, as_json: bool, **options: Any
         return code
     config = planned.inputs.config
     found = None
-    if planned.folder.journal.is_file():
-        with closing(Reader(planned.folder.journal)) as reader:
+    if (reader := open_if_begun(planned.folder.journal)) is not None:
+        with closing(reader):
             prices = decode_prices(reader.meta(PRICES))
             models = [config.stages["simulator"], config.stages["assistant"]]
             prices |= prices_of(config, models, config.endpoints)

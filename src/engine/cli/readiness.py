@@ -16,7 +16,7 @@ from engine.config.identity import refuse
 from engine.config.settings import RunConfig, StageName
 from engine.errors import ConfigError
 from engine.journal.inputs import RunInputs, check_plan, differences_from, stored_plan
-from engine.journal.reader import Reader
+from engine.journal.reader import open_if_begun
 from engine.llm.caller import reserved_tokens
 from engine.llm.exchange import Exchange, Question
 from engine.llm.prices import prices_of
@@ -49,8 +49,8 @@ def check_ready(inputs: RunInputs) -> None:
 
 def check_same_run(folder: RunFolder, inputs: RunInputs) -> None:
     """Raise what a run refuses where its journal was made with other content or another plan."""
-    if folder.journal.is_file():
-        with closing(Reader(folder.journal)) as reader:
+    if (reader := open_if_begun(folder.journal)) is not None:
+        with closing(reader):
             if differences := differences_from(reader, inputs):
                 raise refuse(folder.name, differences)
             check_plan(reader, inputs.plan)
@@ -58,9 +58,9 @@ def check_same_run(folder: RunFolder, inputs: RunInputs) -> None:
 
 def new_tasks(folder: RunFolder, plan: Plan) -> list[str]:
     """Tasks of `plan` that the run was not planned with; none where nothing is planned yet."""
-    if not folder.journal.is_file():
+    if (reader := open_if_begun(folder.journal)) is None:
         return []
-    with closing(Reader(folder.journal)) as reader:
+    with closing(reader):
         stored = stored_plan(reader)
     then = None if stored is None else {task for task, _ in stored.scenarios_used()}
     return [] if then is None else sorted({task for task, _ in plan.scenarios_used()} - then)

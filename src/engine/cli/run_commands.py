@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from engine.config.settings import RunConfig
 from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
-from engine.journal.reader import Reader
+from engine.journal.reader import Reader, open_if_begun
 from engine.logs import SECRETS, EventLog
 from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.overview import last_failure
@@ -237,13 +238,11 @@ def _announce(folder: RunFolder, inputs: RunInputs) -> None:
 
 def _ended(folder: RunFolder) -> int:
     """How many conversations have ended before this session."""
-    if not folder.journal.is_file():
+    reader = open_if_begun(folder.journal)
+    if reader is None:
         return 0
-    reader = Reader(folder.journal)
-    try:
+    with closing(reader):
         return sum(reader.counts_by_result(STAGE).values())
-    finally:
-        reader.close()
 
 
 async def _work(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +19,7 @@ import apsw
 from engine.clock import Clock
 from engine.errors import DiskFull
 from engine.journal.disk_space import SpaceGuard
-from engine.journal.reader import Reader, damaged
+from engine.journal.reader import Reader, damaged, has_tables, refuse_emptied
 from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
 from engine.journal.run_lock import RunLock
 from engine.journal.writer import Statement, Writer, describe_write_error
@@ -52,14 +52,15 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         self._connection: apsw.Connection
 
     async def __aenter__(self) -> Journal:
-        self.lock.take()
-        try:
+        with ExitStack() as stack:
+            self.lock.take()
+            stack.callback(self.lock.release)
             self._connection = open_for_writing(self._folder / JOURNAL_NAME)
+            stack.callback(self._connection.close)
             self.reader = Reader(self._folder / JOURNAL_NAME)
+            stack.callback(self.reader.close)
             self._scan_tail()
-        except BaseException:
-            self.lock.release()
-            raise
+            stack.pop_all()  # all is well: `__aexit__` closes them
         loop = asyncio.get_running_loop()
         guard = None
         if (speak := self._on_low_space) is not None:
@@ -72,7 +73,9 @@ class Journal(AbstractAsyncContextManager["Journal"]):
     ) -> None:
         await self._writer.stop()
         self.reader.close()
-        self._connection.close()
+        # What is acknowledged is in the log: that it cannot be carried over into the database now is no loss.
+        with suppress(apsw.Error):
+            self._connection.close()
         self.lock.release()
 
     def __repr__(self) -> str:
@@ -232,26 +235,34 @@ def _on_loop(loop: asyncio.AbstractEventLoop, speak: Callable[[DiskFull], None],
 
 def open_for_writing(path: Path) -> apsw.Connection:
     """The journal at `path`, made where it is missing, set up so that what is committed is on disk."""
+    connection = None
     try:
         # Created with the folder's owner alone in mind: prompts and profiles are in it.
+        if not path.is_file() or path.stat().st_size == 0:
+            refuse_emptied(path)  # before SQLite takes the log for a stale one and removes it
         old_mask = os.umask(0o077)
         try:
             connection = apsw.Connection(str(path))
         finally:
             os.umask(old_mask)
         connection.set_busy_timeout(10_000)
+        is_new = not has_tables(connection)
+        if is_new:
+            refuse_emptied(path)
         connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA fullfsync=1")
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchall():
+        if is_new:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute(TABLES)
             connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
             connection.execute("COMMIT")
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        raise damaged(path, error) from error
     except apsw.Error as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+            raise damaged(path, error) from error
         raise describe_write_error(error) from error
     return connection
 

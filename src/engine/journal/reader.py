@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import apsw
 
-from engine.errors import BadInput, CannotWrite, DiskFull, JournalDamaged
+from engine.errors import BadInput, CannotWrite, DiskFull, EngineError, JournalDamaged, NotBegun
 from engine.journal.rows import (
     CALL_COLUMNS,
     OUTCOME_COLUMNS,
@@ -83,14 +83,14 @@ class Reader:
         if not path.is_file():
             raise BadInput(f"{path}: no journal here. `engine runs` lists the runs that exist.")
         if path.stat().st_size == 0:
-            raise BadInput(
-                f"{path}: the run was stopped before anything was written; repeat the `engine run` command "
-                "that made it."
-            )
+            raise _empty(path)
         self.path = path
         try:
             self._connection = apsw.Connection(f"{path.absolute().as_uri()}?mode=ro", flags=_READ_FLAGS)
             self._connection.set_busy_timeout(10_000)
+            if not has_tables(self._connection):
+                self._connection.close()
+                raise _empty(path)
             version = self._connection.execute("SELECT value FROM meta WHERE key='schema'").fetchall()
         except apsw.Error as error:
             raise damaged(path, error) from error
@@ -343,11 +343,44 @@ _OUTCOME_FACTS = "seq, item, result, note, as_of, ended_at"
 _READ_FLAGS = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
-def damaged(path: Path, error: Exception) -> JournalDamaged:
+def open_if_begun(path: Path) -> Reader | None:
+    """The journal at `path`; None where there is none, or its run was stopped before it held anything."""
+    try:
+        return Reader(path) if path.is_file() else None
+    except NotBegun:
+        return None
+
+
+def has_tables(connection: apsw.Connection) -> bool:
+    """Whether the database is a journal with its tables; they are made in one transaction."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name='meta'").fetchall())
+
+
+def refuse_emptied(path: Path) -> None:
+    """Raise JournalDamaged for a journal without content whose run had begun: it must not begin again.
+
+    Its settings are written after the journal's tables; a log is made after the database's first page.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    is_cut = path.is_file() and path.stat().st_size == 0 and log.is_file() and log.stat().st_size > 0
+    if is_cut or (path.parent / "run.yaml").exists():
+        raise damaged(path, "it is empty or gone, though the run had begun")
+
+
+def _empty(path: Path) -> EngineError:
+    refuse_emptied(path)
+    return NotBegun(
+        f"{path}: the run was stopped before anything was written; repeat the `engine run` command that "
+        "made it."
+    )
+
+
+def damaged(path: Path, why: object) -> JournalDamaged:
     """The error for a file that SQLite cannot read."""
     return JournalDamaged(
-        f"{path}: cannot be read as a journal ({error}). It is never replaced or restarted in silence: copy "
-        "the run's folder first, then see the troubleshooting section of the README."
+        f"{path}: cannot be read as a journal ({why}). It is never replaced or restarted in silence: copy "
+        "the run's folder first. `engine runs rescue RUN NEW` saves every row whose checksum holds into a "
+        "new run."
     )
 
 

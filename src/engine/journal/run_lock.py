@@ -34,6 +34,7 @@ class RunLock:
         """Take the lock, making the folder where it is missing. Raises RunLocked or CannotWrite."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _sync_folder(self._folder.parent)
             file = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise CannotWrite(
@@ -123,6 +124,16 @@ def _has_open(pid: int, path: Path) -> bool:
             if os.path.samestat(name.stat(), wanted):
                 return True
     return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a new run's name on disk: SQLite syncs the run's folder, and nobody else the one above it."""
+    with suppress(OSError):  # some file systems sync no folders
+        file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def _lock_exclusively(file: int) -> bool:

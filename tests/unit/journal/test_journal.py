@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clock import SystemClock
-from engine.errors import BadInput, CannotWrite, JournalDamaged, RunLocked
+from engine.errors import BadInput, CannotWrite, JournalDamaged, NotBegun, RunLocked
 from engine.journal.journal import JOURNAL_NAME, Journal
-from engine.journal.reader import Reader
+from engine.journal.reader import Reader, open_if_begun
 from engine.schema.call import CallKey, CallKind, Usage
 
 STAGE = "conversation"
@@ -178,6 +178,56 @@ def test_file_that_is_no_journal_is_never_replaced(tmp_path: Path, content: byte
     assert path.read_bytes() == content
     with pytest.raises(JournalDamaged):
         Reader(path)
+
+
+def enter(folder: Path) -> None:
+    async def once() -> None:
+        async with opened(folder):
+            pass
+
+    asyncio.run(once())
+
+
+def test_journal_that_was_never_filled_begins(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL_NAME
+    path.touch()
+    with pytest.raises(NotBegun):
+        Reader(path)
+    assert open_if_begun(path) is None
+    apsw.Connection(str(path)).execute("PRAGMA journal_mode=WAL")  # stopped before it had tables
+    with pytest.raises(NotBegun):
+        Reader(path)
+    enter(tmp_path)
+    Reader(path).close()
+
+
+@pytest.mark.parametrize("how", ["emptied", "gone", "another"])
+def test_journal_of_a_run_that_had_begun_is_never_begun_anew(tmp_path: Path, how: str) -> None:
+    enter(tmp_path)
+    (tmp_path / "run.yaml").touch()
+    path = tmp_path / JOURNAL_NAME
+    path.unlink()
+    if how == "another":
+        apsw.Connection(str(path)).execute("CREATE TABLE t (x)")
+    elif how == "emptied":
+        path.touch()
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(JournalDamaged, match="never replaced"):
+        enter(tmp_path)
+    assert (path.read_bytes() if path.exists() else None) == before
+    if before is not None:
+        with pytest.raises(JournalDamaged, match="had begun"):
+            Reader(path)
+
+
+def test_empty_journal_beside_a_log_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL_NAME
+    path.touch()
+    log = tmp_path / f"{JOURNAL_NAME}-wal"
+    log.write_bytes(b"rows")
+    with pytest.raises(JournalDamaged):
+        enter(tmp_path)
+    assert log.read_bytes() == b"rows"
 
 
 def test_absent_journal_is_bad_input(tmp_path: Path) -> None:
