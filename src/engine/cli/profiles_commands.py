@@ -7,37 +7,30 @@ import shlex
 import time
 from contextlib import closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-import anyio
 import click
 
-from engine.cli.display import Display, describe_duration
+from engine.cli.display import describe_duration
 from engine.cli.plain_text import plain
 from engine.cli.profiles_check import check_command, show_command, stats_command
+from engine.cli.profiles_derive import derive_command
 from engine.cli.profiles_plan import (
     PlanOptions,
     config_of,
     folder_of,
     plan_options,
     plan_sessions,
-    prompt_provenance,
 )
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.profiles_refine import refine_command, versions_command
+from engine.cli.profiles_work import Interrupted, generate_pool
 from engine.cli.shared_options import disk_option, json_option, new_runs_dir_option
-from engine.clock import SystemClock
-from engine.config.settings import RunConfig
-from engine.dataset.build import replacing
-from engine.errors import BadInput, EngineError
 from engine.journal.reader import Reader
-from engine.logs import EventLog
 from engine.profiles.acceptance import Acceptance
 from engine.profiles.embedding import MeaningIndex
-from engine.profiles.generate import Generated, generate
-from engine.profiles.pool_file import write_profile
+from engine.profiles.generate import Generated
 from engine.profiles.regions import load_target
-from engine.profiles.session import STAGE_NAME, SessionPlan
+from engine.profiles.session import STAGE_NAME
 from engine.profiles.similarity import NEAR
 from engine.runner.progress import RunProgress
 from engine.runner.run_folder import RunFolder
@@ -52,7 +45,7 @@ def profiles() -> None:
     """User profiles: let an LLM write them, check, show and compare pools, refine what is asked for."""
 
 
-for command in (check_command, show_command, stats_command):
+for command in (derive_command, refine_command, versions_command, check_command, show_command, stats_command):
     profiles.add_command(command)
 
 
@@ -107,67 +100,14 @@ def generate_command(
     path = out or folder.path / "profiles.jsonl"
     progress = RunProgress(noun="sessions")
     try:
-        with replacing(path) as file:
-            acceptance = Acceptance(
-                count, partial(write_profile, file), asked_per_session=plan.size,
-                provenance=prompt_provenance(plan), near=near, target=wanted,
-                similar=None if similar is None else similar.take,
-            )  # fmt: skip
-            result = anyio.run(
-                work, folder, plan, acceptance, config, progress, retry_failed, guards_disk, as_json,
-                backend_options=loop_options(),
-            )  # fmt: skip
-            if isinstance(result.stopped_by, EngineError):
-                raise result.stopped_by
-            if result.stopped_by is not None:
-                raise _Interrupted(result.stopped_by)
-            if not acceptance.counts.accepted:
-                raise BadInput(_no_profile(acceptance))
-    except _Interrupted as stop:
-        accepted = acceptance.counts.accepted
-        click.echo(f"stopped with {accepted} of {count} profiles; the same command goes on", err=True)
+        acceptance, result = generate_pool(
+            folder, path, plan, config, count, progress, retry_failed=retry_failed, guards_disk=guards_disk,
+            is_quiet=as_json, near=near, target=wanted, similar=None if similar is None else similar.take,
+        )  # fmt: skip
+    except Interrupted as stop:
         return 128 + stop.number
     report(folder, path, acceptance, result, progress, as_json=as_json)
     return 0 if acceptance.counts.accepted >= count else DONE_WITH_FAILURES
-
-
-class _Interrupted(Exception):
-    """A signal stopped the work: the pool's file stays as it was."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-async def work(
-    folder: RunFolder,
-    plan: SessionPlan,
-    acceptance: Acceptance,
-    config: RunConfig,
-    progress: RunProgress,
-    retry_failed: bool,
-    guards_disk: bool,
-    is_quiet: bool,
-) -> Generated:
-    """Ask sessions until the acceptance is done, with the progress shown."""
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
-            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
-            result = await generate(
-                folder.path, plan, acceptance, config, endpoints, clock=SystemClock(), progress=progress,
-                log=log, retry_failed=retry_failed, guards_disk=guards_disk,
-            )  # fmt: skip
-            group.cancel_scope.cancel()
-    return result
-
-
-def _no_profile(acceptance: Acceptance) -> str:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in acceptance.counts.unread.most_common())
-    return (
-        f"no profile could be read from {acceptance.counts.replies} replies"
-        + (f" ({reasons})" if reasons else "")
-        + ". Look at one of them in the run's journal, and change the model or templates/_profiles/prompts."
-    )
 
 
 def report(

@@ -77,14 +77,19 @@ class Version:
 
 def load_version(name: str, language: str, templates: Path | None, config_dir: Path | None) -> Version:
     """A shipped version by name, or one in a folder by path. Raises BadInput with file and place."""
+    return read_version(version_folder(name, templates, config_dir), language)
+
+
+def version_folder(name: str, templates: Path | None, config_dir: Path | None) -> Path:
+    """Where the version lies. Raises BadInput where there is none of that name or path."""
     path = Path(name)
     if (path / "aspects.yaml").is_file():
-        return read_version(path, language)
+        return path
     own = None if templates is None else templates / FOLDER / name
     if own is not None and (own / "aspects.yaml").is_file():
-        return read_version(own, language)
-    if "/" not in name and name in SHIPPED:
-        return read_version(find_folder(f"templates/{FOLDER}/{name}", config_dir), language)
+        return own
+    if name in SHIPPED:
+        return find_folder(f"templates/{FOLDER}/{name}", config_dir)
     raise BadInput(
         f"there is no version {name!r} of the aspects: no folder with aspects.yaml in it. Shipped are "
         f"{', '.join(SHIPPED)}; or give the path of a folder of your own."

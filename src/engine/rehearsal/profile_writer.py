@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -69,6 +68,7 @@ class _Wish:
     people: str
     persons: tuple[str, ...]
     language: str
+    has_turns: bool
 
 
 def write_profiles(messages: Sequence[Message], dice: Dice, seed: int, rate: float) -> tuple[str, str] | None:
@@ -104,6 +104,7 @@ def _wish_of(messages: Sequence[Message]) -> _Wish | None:
         people[1] if people else "",
         tuple(persons[1].split("\n")) if persons else (),
         "zh" if any("\u4e00" <= letter <= "\u9fff" for letter in listed[1]) else "en",
+        any(turn in _examples(asking) for turn in ("; ", "；")),
     )  # fmt: skip
 
 
@@ -112,9 +113,9 @@ def _person(wish: _Wish, position: int, dice: Dice, seed: int, rate: float) -> d
     draw = dice.uniform()
     share = duplicate_share(rate)
     if draw < share:
-        return dict(_favourite(wish.keys, wish.language, seed, dice.below(_FAVOURITES)))
+        return dict(_favourite(wish, seed, dice.below(_FAVOURITES)))
     if draw < 2 * share:
-        person = dict(_favourite(wish.keys, wish.language, seed, dice.below(_FAVOURITES)))
+        person = dict(_favourite(wish, seed, dice.below(_FAVOURITES)))
         key = dice.choose(wish.keys[2:] or wish.keys)
         return person | {key: _value(key, wish, who, dice)}
     person = {key: _value(key, wish, who, dice) for key in wish.keys}
@@ -125,11 +126,16 @@ def _person(wish: _Wish, position: int, dice: Dice, seed: int, rate: float) -> d
     return person
 
 
-@lru_cache(maxsize=1024)
-def _favourite(keys: tuple[str, ...], language: str, seed: int, number: int) -> Mapping[str, str]:
-    dice = Dice(hash64(seed, b"favourite", language.encode(), str(number).encode()))
-    wish = _Wish((), keys, 1, 1, False, "", (), language)
-    return {key: _value(key, wish, "", dice) for key in keys}
+def _examples(asking: str) -> str:
+    """The examples shown: as they are written, so does the writer, with dislikes inside aspects or without."""
+    return asking.partition("Example:")[2] or asking.partition("例子：")[2]
+
+
+def _favourite(wish: _Wish, seed: int, number: int) -> Mapping[str, str]:
+    """One of the people that this writer likes best, wherever and whoever is asked for."""
+    dice = Dice(hash64(seed, b"favourite", wish.language.encode(), str(number).encode()))
+    alike = replace(wish, people="", persons=())
+    return {key: _value(key, alike, "", dice) for key in wish.keys}
 
 
 def _value(key: str, wish: _Wish, who: str, dice: Dice) -> str:
@@ -154,8 +160,9 @@ def _value(key: str, wish: _Wish, who: str, dice: Dice) -> str:
     at = dice.below(len(pieces.good))
     other = (at + 1 + dice.below(len(pieces.good) - 1)) % len(pieces.good)
     joint, turn = ("、", "；") if language == "zh" else (", ", "; ")
-    second = pieces.good[other]
-    return f"{pieces.good[at]}{joint}{second[:1].lower()}{second[1:]}{turn}{dice.choose(pieces.bad)}"
+    second, bad = pieces.good[other], dice.choose(pieces.bad)
+    text = f"{pieces.good[at]}{joint}{second[:1].lower()}{second[1:]}"
+    return f"{text}{turn}{bad}" if wish.has_turns else text
 
 
 def _as_lines(wish: _Wish, people: Sequence[Mapping[str, str]], kind: str, dice: Dice) -> str:
