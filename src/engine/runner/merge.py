@@ -19,6 +19,7 @@ from engine.journal.journal import JOURNAL_NAME
 from engine.journal.merge import merge_journals
 from engine.journal.reader import Reader
 from engine.runner.run_folder import RunFolder
+from engine.runner.spending import merged_accounts
 from engine.schema.conversation import STAGE
 from engine.schema.job import Job
 from engine.schema.plan import Plan
@@ -64,7 +65,11 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
             shared = merge_journals(
                 unfinished,
                 readers,
-                meta={"config": config.model_dump_json(), "plan": encode_plan(plan)},
+                meta={
+                    "config": config.model_dump_json(),
+                    "plan": encode_plan(plan),
+                    **merged_accounts(readers.values()),
+                },
                 identity={**stages, STAGE: identity_fields(config)},
             )
             made.write_settings(config, identity_fields(config), config_dir)

@@ -13,7 +13,7 @@ from engine.config.settings import EndpointSettings, ModelSettings, RunConfig
 from engine.errors import ConfigError
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
-from engine.journal.usage import in_flight_at_kills, largest_calls, read_usage
+from engine.journal.usage import in_flight_at_kills, largest_calls, read_usage, reservation_key
 from engine.llm.budget import Budget, Spent
 from engine.llm.prices import PRICES as PRICES
 from engine.llm.prices import Price, decode_prices, encode_prices, pico_of, prices_of
@@ -83,6 +83,21 @@ def spent_before(reader: Reader, prices: Mapping[str, Price], config: RunConfig)
     return Spent(cost + possibly, tokens, possibly)
 
 
+def merged_accounts(readers: Iterable[Reader]) -> dict[str, str]:
+    """What several runs' journals have in `meta` of prices and largest calls, for a run made of them all."""
+    prices: dict[str, Price] = {}
+    largest: dict[str, int] = {}
+    for reader in readers:
+        prices |= decode_prices(reader.meta(PRICES))
+        for source, usage in largest_calls(reader):
+            key = reservation_key(source.key)
+            largest[key] = max(largest.get(key, 0), _total(usage))
+    return {
+        **({PRICES: encode_prices(prices)} if prices else {}),
+        **{key: str(tokens) for key, tokens in largest.items()},
+    }
+
+
 def _total(usage: Usage) -> int:
     return usage.prompt_tokens + usage.completion_tokens
 
@@ -94,6 +109,6 @@ def _refuse_unpriced(config: RunConfig, models: Iterable[str], why: str) -> None
         raise ConfigError(
             f"a limit in money needs the price of every model, and nobody knows that of {unknown[0]!r}, "
             f"which {why}: write it into the configuration (a run's own is in its run.yaml), in USD per "
-            f"million tokens (0 for a server of your own): `prices: {{{unknown[0]}: {example}}}`; or install the "
-            "table of known prices, pip install 'recsim-engine[prices]'. Or limit tokens: --max-tokens N."
+            f"million tokens (0 for a server of your own): `prices: {{{unknown[0]}: {example}}}`; or install "
+            "the table of known prices, pip install 'recsim-engine[prices]'. Or limit tokens: --max-tokens N."
         )

@@ -14,7 +14,7 @@ from engine.journal.journal import Journal
 from engine.llm.budget import Spent
 from engine.llm.prices import PRICES, Price, encode_prices
 from engine.runner.reservations import Reservations
-from engine.runner.spending import open_budget, spent_before
+from engine.runner.spending import merged_accounts, open_budget, spent_before
 from engine.schema.call import CallKey, CallKind, Usage
 
 TALK, JUDGE = "conversation", "intent@j"
@@ -93,6 +93,10 @@ async def test_a_killed_session_had_its_whole_concurrency_in_the_air_at_the_dear
         await journal.put_meta(PRICES, encode_prices(BY_MODEL))
         assert read_costs(journal.reader).possibly == 3 * dearest
         assert read_costs(journal.reader, is_held=True).possibly == 0
+        # A run that is made of this one, twice, counts with the same prices and bounds.
+        kept = merged_accounts([journal.reader, journal.reader])
+        assert kept[PRICES] == encode_prices(BY_MODEL)
+        assert (kept["largest_reservation.user"], kept[f"largest_reservation.{JUDGE}"]) == ("1000", "30")
 
 
 @pytest.mark.asyncio
