@@ -127,7 +127,7 @@ def _person(wish: _Wish, position: int, dice: Dice, seed: int, rate: float) -> d
 
 
 def _examples(asking: str) -> str:
-    """The examples shown: as they are written, so does the writer, with dislikes inside aspects or without."""
+    """The examples shown: the writer writes like them, with dislikes inside aspects or without."""
     return asking.partition("Example:")[2] or asking.partition("例子：")[2]
 
 
