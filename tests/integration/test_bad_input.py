@@ -461,6 +461,85 @@ def _nothing_to_report(world: World) -> int:
     return engine("report", "r", "--runs-dir", world.runs)
 
 
+def generated(world: World, *more: str | Path) -> int:
+    """A pool of ten profiles by the rehearsal."""
+    return engine(
+        "profiles", "generate", "--count", "10", "--run", "p", "--runs-dir", world.runs,
+        "--out", world.folder / "pool.jsonl", *more,
+    )  # fmt: skip
+
+
+@case("a version of the aspects that is not there (`engine profiles`)")
+def _no_version(world: World) -> int:
+    return generated(world, "--aspects", "ten-aspects")
+
+
+@case("two aspects with one label (`engine profiles`)")
+def _two_labels(world: World) -> int:
+    lines = "title: t\naspects:\n- {key: a, en: Age, zh: 年龄}\n- {key: b, en: age, zh: 岁数}\n"
+    (world.folder / "aspects.yaml").write_text(lines, "utf-8")
+    return generated(world, "--aspects", world.folder)
+
+
+@case("a target of ages that are no band (`engine profiles`)")
+def _no_band(world: World) -> int:
+    target = world.folder / "target.yaml"
+    target.write_text("age: {old: 1, 18-30: 1}\n")
+    return generated(world, "--target", target)
+
+
+@case("no model for profiles (`engine profiles`)")
+def _no_profile_model(world: World) -> int:
+    return generated(world, "--config", world.config)
+
+
+@case("a context without room for a question (`engine profiles`)")
+def _no_room(world: World) -> int:
+    world.configure(stages__profiles={"model": "m", "max_tokens": 4096, "context_tokens": 1024})
+    return generated(world, "--config", world.config)
+
+
+@case("another batch in a run that is there (`engine profiles`)")
+def _other_batch(world: World) -> int:
+    assert generated(world) == 0
+    return generated(world, "--batch", "5")
+
+
+@case("a model that writes no profile (`engine profiles`)")
+def _no_profile(world: World) -> int:
+    message = {"role": "assistant", "content": "It depends."}
+    body = orjson.dumps({"choices": [{"message": message, "finish_reason": "stop"}]})
+    world.trouble.append(lambda request: Reply(body=body))
+    return generated(world, "--base-url", world.server.base_url, "--model", "m")
+
+
+@case("a pool with a broken line (`engine profiles check`)")
+def _broken_line(world: World) -> int:
+    return engine("profiles", "check", made_file(world, POOL + b"{\n"))
+
+
+@case("a profile that is not there (`engine profiles show`)")
+def _no_such_profile(world: World) -> int:
+    return engine("profiles", "show", made_file(world, POOL), "nobody")
+
+
+@case("a plot of another kind (`engine profiles stats`)")
+def _no_plot(world: World) -> int:
+    return engine("profiles", "stats", made_file(world, POOL), "--plot", "plot.gif")
+
+
+@case("reviews of nobody (`engine profiles derive`)")
+def _nobody(world: World) -> int:
+    reviews = made_file(world, b'{"text":"Good pan"}\n')
+    return engine("profiles", "derive", reviews, "--out", world.folder / "p.jsonl", "--runs-dir", world.runs)
+
+
+@case("a decision on a profile that is not there (`engine profiles refine`)")
+def _no_candidate(world: World) -> int:
+    decisions = made_file(world, b'{"id":"nobody","decision":"accept"}\n')
+    return engine("profiles", "refine", world.folder / "refined", "--decisions", decisions)
+
+
 def experiment(world: World, *more: str | Path) -> int:
     data = as_reference(labelled(20), world.folder / "gifts.jsonl")
     out = world.folder / "out"
