@@ -16,6 +16,7 @@ from engine.cli.imported_run import if_imported, say_conversation, say_status, s
 from engine.cli.plain_text import plain
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
+from engine.config.identity import compare, identity_fields
 from engine.dataset.build import stream_outcomes
 from engine.dataset.costs import read_costs
 from engine.dataset.record import build_record
@@ -289,4 +290,10 @@ def _replay_all(reader: Reader, inputs: RunInputs) -> tuple[int, list[str]]:
         except EngineError as error:
             problems.append(f"{job.job_id}: {error}")
         checked += 1
+    # These rows carry no checksum; each is told by what else the journal says.
+    for field, then, now in compare(reader.identity(STAGE), identity_fields(inputs.config)):
+        if field != "gates.version":
+            problems.append(f"identity {field}: it says {then}, the configuration kept beside it {now}")
+    if (ended := sum(reader.counts_by_result(STAGE).values())) != checked:
+        problems.append(f"plan: {ended - checked} of {ended} conversations that have ended are not in it")
     return checked, problems

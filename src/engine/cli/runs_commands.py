@@ -1,10 +1,11 @@
-"""`engine runs`: list all runs, prune old ones, archive one, merge several."""
+"""`engine runs`: list all runs, prune old ones, archive one, merge several, rescue a damaged one."""
 
 from __future__ import annotations
 
 import json
 import time
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from engine.journal.reader import Reader
 from engine.runner.archive import archive_run
 from engine.runner.merge import merge_runs
 from engine.runner.prune import DAY_S, judge_runs, remove_run
+from engine.runner.rescue import rescue_run
 from engine.runner.run_folder import all_folders, existing_folder, open_folder
 
 
@@ -28,7 +30,7 @@ from engine.runner.run_folder import all_folders, existing_folder, open_folder
 @json_option
 @click.pass_context
 def runs(context: click.Context, runs_dir: Path, as_json: bool) -> int:
-    """List all runs, the latest last; or prune, archive or merge them."""
+    """List all runs, the latest last; or prune, archive, merge or rescue them."""
     if context.invoked_subcommand is not None:
         for name, option in (("runs_dir", "--runs-dir"), ("config_file", "--config")):
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -142,4 +144,30 @@ def merge(new: str, names: tuple[str, ...], runs_dir: Path, as_json: bool) -> in
         click.echo(f"{shared} stood in more than one run, with the same replies, and were taken once.")
     if counts.conversations < counts.planned:
         click.echo(f"go on with: engine resume {address(folder)}")
+    return 0
+
+
+@runs.command()
+@run_argument
+@click.argument("new", metavar="NEW")
+@runs_dir_option
+@json_option
+def rescue(run_name: str, new: str, runs_dir: Path, as_json: bool) -> int:
+    """Make the run NEW of what is whole in RUN, whose journal is damaged. RUN itself is only read."""
+    damaged, folder = open_folder(runs_dir, run_name), open_folder(runs_dir, new)
+    if not damaged.path.is_dir():
+        damaged = existing_folder(runs_dir, run_name)
+    found = rescue_run(damaged, folder)
+    if as_json:
+        click.echo(json.dumps({"run": folder.name, "folder": str(folder.path), **asdict(found)}))
+        return 0
+    click.echo(
+        f"run {folder.name}: {found.calls} calls and {found.outcomes} ended conversations in {folder.path}"
+    )
+    click.echo(
+        f"lost: {found.missing} rows whose numbers are missing, and whatever lay behind the last one; "
+        f"{found.undone} conversations had ended and go back to their last whole reply; {found.set_aside} "
+        "replies stood behind a lost one and were left out."
+    )
+    click.echo(f"go on with: engine resume {address(folder)}")
     return 0

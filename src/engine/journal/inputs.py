@@ -78,18 +78,22 @@ class RunInputs:
 
 async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
     """Store what is not stored yet. Called after `differences_from` found nothing, before any call."""
-    sources = {name: text.encode() for name, text in inputs.catalog.sources().items()}
-    profiles = {
-        profile_id: encode_profile(inputs.profiles[profile_id])
-        for profile_id in inputs.plan.profile_ids_used()
-    }
-    await journal.put_contents(_SOURCE, sources)
-    await journal.put_contents(_PROFILE, profiles)
+    for kind in (_SOURCE, _PROFILE):
+        texts = {name: body for its_kind, name, body in input_contents(inputs) if its_kind == kind}
+        await journal.put_contents(kind, texts)
     await journal.put_identity(STAGE, identity_fields(inputs.config))
     await journal.put_meta("config", inputs.config.model_dump_json())
     stored = stored_plan(journal.reader)
     if stored is None or not stored.includes(inputs.plan):
         await journal.put_meta("plan", encode_plan(inputs.plan))
+
+
+def input_contents(inputs: RunInputs) -> Iterator[tuple[str, str, bytes]]:
+    """(kind, name, text) of all templates and of the profiles that the plan needs."""
+    for name, text in inputs.catalog.sources().items():
+        yield _SOURCE, name, text.encode()
+    for profile_id in inputs.plan.profile_ids_used():
+        yield _PROFILE, profile_id, encode_profile(inputs.profiles[profile_id])
 
 
 def stored_plan(reader: Reader) -> Plan | None:

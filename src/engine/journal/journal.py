@@ -20,13 +20,12 @@ from engine.clock import Clock
 from engine.errors import DiskFull
 from engine.journal.disk_space import SpaceGuard
 from engine.journal.reader import Reader, damaged, has_tables, refuse_emptied
-from engine.journal.rows import SCHEMA_VERSION, TABLES, checksum
+from engine.journal.rows import PAGE_BYTES, SCHEMA_VERSION, TABLES, checksum
 from engine.journal.run_lock import RunLock
 from engine.journal.writer import Statement, Writer, describe_write_error
 from engine.schema.call import NO_USAGE, CallKey, CallKind, CallRecord, OutcomeRecord, Usage
 
 JOURNAL_NAME = "journal.sqlite"
-_PAGE_BYTES = 16384
 
 
 class Journal(AbstractAsyncContextManager["Journal"]):
@@ -249,7 +248,7 @@ def open_for_writing(path: Path) -> apsw.Connection:
         is_new = not has_tables(connection)
         if is_new:
             refuse_emptied(path)
-        connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA fullfsync=1")

@@ -92,7 +92,7 @@ class Reader:
                 self._connection.close()
                 raise _empty(path)
             version = self._connection.execute("SELECT value FROM meta WHERE key='schema'").fetchall()
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise damaged(path, error) from error
         written_by = str(version[0][0]) if version else "?"
         if not written_by.isdigit() or int(written_by) > SCHEMA_VERSION:
@@ -308,16 +308,31 @@ class Reader:
 
     def damaged_rows(self) -> Iterator[str]:
         """What is wrong with the file, one line each; nothing for a sound journal."""
-        for row in self._rows("PRAGMA integrity_check"):
-            if row[0] != "ok":
-                yield f"SQLite: {row[0]}"
+        yield from self._until_unreadable("SQLite", self._integrity())
         for table, columns in (("calls", CALL_COLUMNS), ("outcomes", OUTCOME_COLUMNS)):
-            for row in self._rows(f"SELECT {columns} FROM {table} ORDER BY seq"):  # noqa: S608
-                if checksum(row[:-1]) != row[-1]:
-                    yield f"{table} row {row[0]} ({row[1]} {row[2]}): checksum does not hold"
+            sql = f"SELECT {columns} FROM {table} ORDER BY seq"  # noqa: S608
+            yield from self._until_unreadable(table, self._unsound(table, sql))
+        yield from self._until_unreadable("contents", self._unsound_contents())
+
+    def _integrity(self) -> Iterator[str]:
+        return (f"SQLite: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok")
+
+    def _unsound(self, table: str, sql: str) -> Iterator[str]:
+        for row in self._rows(sql):
+            if checksum(row[:-1]) != row[-1]:
+                yield f"{table} row {row[0]} ({row[1]} {row[2]}): checksum does not hold"
+
+    def _unsound_contents(self) -> Iterator[str]:
         for kind, name, body, crc in self._rows("SELECT kind, name, body, checksum FROM contents"):
             if checksum((kind, name, body)) != crc:
                 yield f"contents {kind} {name}: checksum does not hold"
+
+    def _until_unreadable(self, what: str, found: Iterator[str]) -> Iterator[str]:
+        """What was found, and where reading broke off: the rest of the file is still worth a look."""
+        try:
+            yield from found
+        except JournalDamaged as error:
+            yield f"{what}: cannot be read to the end ({error.__cause__})"
 
     def sums(self, sql: str) -> Iterator[tuple[object, ...]]:
         """The rows of a query over the tables that every journal has; unchecked."""
@@ -331,7 +346,14 @@ class Reader:
     def _rows(self, sql: str, bindings: Sequence[object] = ()) -> Iterator[tuple[object, ...]]:
         try:
             yield from self._connection.execute(sql, bindings)
-        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+        except (
+            apsw.CorruptError,
+            apsw.NotADBError,
+            apsw.IOError,
+            apsw.SQLError,
+            UnicodeDecodeError,
+        ) as error:
+            # SQLError: the page that says which tables there are was hit. UnicodeDecodeError: a text was.
             raise damaged(self.path, error) from error
 
 

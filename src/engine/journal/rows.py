@@ -15,6 +15,7 @@ from engine.errors import JournalDamaged
 from engine.schema.call import CallRecord, OutcomeRecord
 
 SCHEMA_VERSION = 1
+PAGE_BYTES = 16384
 
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -58,7 +58,7 @@ def merge_runs(new: RunFolder, folders: Sequence[RunFolder]) -> int:
         plan = merge_plans([its.plan for its in inputs.values()])
         config = _merge_configs([its.config for its in inputs.values()])
         _, config_dir = folders[0].read_settings()
-        made = RunFolder(_temporary(new.path.parent))
+        made = RunFolder(temporary_folder(new.path.parent, ".merging-"))
         try:
             # Under another name until it is whole: what a crash leaves behind is no run.
             unfinished = made.path / f"merging-{JOURNAL_NAME}"
@@ -144,9 +144,10 @@ def _merge_configs(configs: Sequence[RunConfig]) -> RunConfig:
     )
 
 
-def _temporary(parent: Path) -> Path:
+def temporary_folder(parent: Path, prefix: str) -> Path:
+    """A new, private folder below `parent`, which is made where it is missing."""
     try:
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=".merging-", dir=parent))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     except OSError as error:
         raise CannotWrite(f"{parent}: cannot be written ({error.strerror}).") from error
