@@ -13,9 +13,10 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import NamedTuple
 
@@ -649,6 +650,31 @@ with_trouble(
 )
 with_trouble("a server that answers in plain text", lambda request: Reply(200, b"Hello there!"), begin=False)
 with_trouble("a used-up quota", error(429, "You exceeded your current quota.", "insufficient_quota"))
+
+
+@case("a plain server under https://")
+def _no_tls(world: World) -> int:
+    def answer() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = Thread(target=answer)
+        thread.start()
+        code = world.run("--base-url", f"https://127.0.0.1:{listening.getsockname()[1]}/v1")
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    return code
+
+
+with_trouble(
+    "a model whose replies are all empty",
+    lambda request: Reply(200, b'{"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}'),
+    begin=False,
+)
 
 
 @case("a field that the model does not know (400)")

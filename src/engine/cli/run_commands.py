@@ -228,6 +228,8 @@ def _announce(folder: RunFolder, inputs: RunInputs) -> None:
     """Name the tasks: without `tasks` in the configuration they are whatever folders lie in the templates."""
     plan = inputs.plan
     click.echo(f"run {folder.name}: {len(plan)} conversations; tasks: {describe_tasks(plan)}", err=True)
+    if inputs.config.is_rehearsal:
+        click.echo("rehearsal: canned text, no model is asked; for a real one give --base-url URL", err=True)
     if new := new_tasks(folder, plan):
         click.echo(
             f"run {folder.name} was planned without task {', '.join(new)}: the plan grows by it. Name its "

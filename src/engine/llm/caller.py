@@ -41,6 +41,8 @@ _BYTES_PER_TOKEN = 3
 # An endpoint that has never answered is more likely mistyped than restarting.
 _NEVER_ANSWERED_S = 5.0
 _FEWEST_MISUNDERSTOOD = 3
+# One empty reply may be a model's whim; so many, and nothing else, are its settings.
+_FEWEST_UNUSABLE = 8
 
 
 class CallStore(Protocol):
@@ -335,8 +337,8 @@ class Caller:
         jitter = Random(f"{self._run_seed}/{key}/{tries.made}")
         decision = decide(failure, tries, attempts=self._attempts, random=jitter)
         match decision:
-            case Wait() if not endpoint.has_answered and endpoint.misunderstood >= _FEWEST_MISUNDERSTOOD:
-                # A page or another format, and never a reply: no conversation will fare better.
+            case _ if not endpoint.has_answered and _is_hopeless(endpoint, failure):
+                # Never a reply that could be used: no conversation will fare better.
                 endpoint.refusal = stopping_error(endpoint, failure)
                 self._stop_if_hopeless(pool, now)
                 return 0.0
@@ -395,6 +397,15 @@ def reserved_tokens(messages: MessageLog, max_tokens: int) -> int:
     return messages.size // _BYTES_PER_TOKEN + max_tokens
 
 
+def _is_hopeless(endpoint: Endpoint, failure: CallFailed) -> bool:
+    """Whether an endpoint that has never answered is wrongly set, by what it has sent instead."""
+    return (
+        failure.reason == "tls"
+        or endpoint.misunderstood >= _FEWEST_MISUNDERSTOOD
+        or endpoint.unusable >= _FEWEST_UNUSABLE
+    )
+
+
 def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
     """The error of an endpoint that refuses every call, with what to do about it."""
     format = endpoint.format
@@ -414,6 +425,18 @@ def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
             return ConfigError(
                 f"{where} Something answers there, but not in the {format.title} format: the base URL is "
                 f"everything before {format.path}, and GET <base URL>/models lists the models."
+            )
+        case "tls":
+            return ConfigError(
+                f"endpoint {endpoint.name} ({endpoint.url}): {failure}. No secure connection can be made. If "
+                "the server speaks plain HTTP, its base URL begins with http://; if its certificate is its "
+                f"own, name the file under endpoints.{endpoint.name}.ca_file. Nothing was sent."
+            )
+        case "empty" | "no_content" | "error_object":
+            return ConfigError(
+                f"{where} So were all {endpoint.unusable} replies so far, so no conversation will fare "
+                "better. A model that reasons may need a larger max_tokens; else the server or the model's "
+                "name is not what it should be. Nothing is lost: `engine resume` goes on from here."
             )
         case _:
             return ConfigError(

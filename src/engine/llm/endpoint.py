@@ -36,7 +36,8 @@ class Endpoint:
 
     `failing_since` is the monotonic time of the first failure after the last answer, or None. `refusal`
     is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
-    conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format.
+    conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format;
+    `unusable`, those that were and held no text.
     `fails_widely` says whether what has failed since the last answer was more than one item's calls.
 
     `admission` is to the endpoint as a whole; `lane` gives that of one model, which lies within it.
@@ -58,6 +59,7 @@ class Endpoint:
     fails_widely: bool = False
     last_reason: str = ""
     misunderstood: int = 0
+    unusable: int = 0
     refusal: EngineError | None = None
     placed: int = 0
     open_lane: Callable[[str], Lane] | None = None
@@ -92,11 +94,13 @@ class Endpoint:
         self.last_reason = failure.reason
         if failure.reason in ("not_json", "wrong_shape"):
             self.misunderstood += 1
+        elif failure.reason in ("no_content", "empty", "error_object"):
+            self.unusable += 1
         if failure.reason == "throttled":
             self.has_answered = True
             self.failing_since = None
             self.breaker.abandon(now)
-        elif is_transient(failure) or failure.reason == "connect":
+        elif is_transient(failure) or failure.reason in ("connect", "tls"):
             if self.failing_since is None:
                 self.failing_since, self.failing_item, self.fails_widely = now, item, False
             self.fails_widely |= item != self.failing_item

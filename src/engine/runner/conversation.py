@@ -45,7 +45,8 @@ async def hold_conversation(
                     placement=placements[side],
                 )  # fmt: skip
             except CallFailed as failure:
-                is_full = failure.reason == "context_full"
+                # A conversation that has not begun did not fill its context: its prompts do not fit.
+                is_full = failure.reason == "context_full" and bool(exchange.dialogue.turns)
                 exchange.end(EndReason.CONTEXT_FULL if is_full else EndReason.FAILED)
                 note = orjson.dumps({"step": question.key.step, **failure_status(failure)}).decode()
                 if first is not None and (at := placements[side].endpoint) is not None:

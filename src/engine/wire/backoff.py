@@ -16,7 +16,7 @@ from random import Random
 
 from engine.errors import CallFailed, ReplyUnusable, ServerFailed, TransportFailed
 
-_DETERMINISTIC = frozenset({"too_large", "tls", "lone_surrogate"})
+_DETERMINISTIC = frozenset({"too_large", "lone_surrogate"})
 SHORTEST_HINT_S = 0.05
 _STOPPING = frozenset({"quota", "key_refused", "not_found"})
 

@@ -159,7 +159,7 @@ def test_what_every_other_call_would_meet_stops_the_run(reason: str) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [server("bad_request"), server("context_full"), transport("too_large"), transport("tls")],
+    [server("bad_request"), server("context_full"), transport("too_large")],
     ids=lambda failure: failure.reason,
 )
 def test_what_would_be_the_same_again_ends_the_call_at_once(failure: CallFailed) -> None:
