@@ -36,6 +36,8 @@ _MARGIN = 1.1
 # A round this many times as long as its share would have it says that sessions bring next to nothing.
 _LONGEST_ROUND = 4
 _LOOK_AHEAD = 10_000
+# Sessions that wait in memory for an earlier one.
+_MOST_WAITING = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,10 @@ class _InOrder:
         return self._round
 
     def finish(self, number: int, answers: Sequence[Answer]) -> None:
-        """Session `number` has ended."""
-        self._ended[number] = answers
+        """Session `number` has ended. Where many wait for a late one, the journal keeps the others."""
+        is_next = self._next < len(self._round) and self._round[self._next] == number
+        if is_next or self._retries or len(self._ended) < _MOST_WAITING:
+            self._ended[number] = answers
         self.advance()
 
     def advance(self) -> None:
