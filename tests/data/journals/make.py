@@ -52,6 +52,7 @@ def cut(journal: Path, out: Path) -> None:
     """Take the ends of two conversations off, and the machine's paths."""
     connection = apsw.Connection(str(journal))
     for (calls,) in connection.execute("SELECT calls FROM outcomes ORDER BY seq DESC LIMIT 2").fetchall():
+        assert isinstance(calls, bytes)
         last = int.from_bytes(calls[-8:], "little")
         connection.execute("DELETE FROM calls WHERE seq=?", (last,))
     connection.execute("DELETE FROM outcomes WHERE seq>(SELECT max(seq)-2 FROM outcomes)")
