@@ -104,9 +104,10 @@ def test_planted_defects_are_counted_and_shown(tmp_path: Path, capsys: pytest.Ca
     }  # fmt: skip
     assert set(found["tolerated"]) >= {"fence", "emphasis", "numbering_runs_on", "chatter"}
     assert len(found["unread_texts"]) >= len(HARMFUL)
-    # Of the profiles read, this share repeats a favourite, and as many nearly do; the first of each is new.
+    # This share repeats a favourite, exactly or nearly; the first of each is new, and some differ by more.
     repeats = found["rejected"]["duplicate"] + found["rejected"]["near_duplicate"]
-    assert repeats / found["read"] == pytest.approx(2 * duplicate_share(0.5), abs=0.1)
+    planted = 2 * duplicate_share(0.5)
+    assert planted / 2 < repeats / found["read"] < planted
 
 
 def test_a_target_is_met_to_the_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

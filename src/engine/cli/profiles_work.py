@@ -58,6 +58,7 @@ def generate_pool(
         acceptance = Acceptance(
             count, partial(write_profile, file), asked_per_session=plan.size,
             provenance=prompt_provenance(plan), near=near, target=target, similar=similar,
+            examples=plan.prompts.version.examples,
         )  # fmt: skip
         result = anyio.run(
             _work, folder, plan, acceptance, config, progress, retry_failed, guards_disk, is_quiet,

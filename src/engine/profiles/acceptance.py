@@ -8,7 +8,7 @@ wanted profile is in the journal, and discarded.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.profiles.reading import Unread
@@ -50,7 +50,8 @@ class Acceptance:
     """Takes sessions in order until `wanted` profiles are accepted, or no more are to be expected.
 
     `keep` gets each accepted profile at once. With a target no more of a category than its share are taken.
-    `similar`, where given, names an accepted profile that means the same in other words.
+    `similar`, where given, names an accepted profile that means the same in other words. What repeats one of
+    the `examples` that were shown is a duplicate.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Acceptance:
         near: float = NEAR,
         target: Target | None = None,
         similar: Likeness | None = None,
+        examples: Iterable[Mapping[str, str]] = (),
     ) -> None:
         self.wanted = wanted
         self.counts = Counts()
@@ -75,6 +77,9 @@ class Acceptance:
         self._provenance = provenance
         self._prefix = prefix
         self._index = Index(near)
+        # Small models hand the example back as a person of their own.
+        for number, example in enumerate(examples, 1):
+            self._index.add(f"example {number}", example)
         self._similar = similar
         self._target = target
         self._quotas = _quotas(target, wanted)

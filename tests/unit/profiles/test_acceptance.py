@@ -53,6 +53,15 @@ def test_what_was_there_before_is_rejected_and_named() -> None:
     assert {each.like for each in acceptance.rejected} == {"g000001"}
 
 
+def test_an_example_handed_back_is_no_new_person() -> None:
+    kept: list[Profile] = []
+    acceptance = Acceptance(
+        5, kept.append, asked_per_session=10, provenance={"model": "m"}, examples=people(3, 1)
+    )
+    acceptance.take_session("session-1", [answer(*people(2, 2))])
+    assert (len(kept), [each.like for each in acceptance.rejected]) == (1, ["example 1"])
+
+
 def test_what_comes_after_the_last_wanted_one_is_not_looked_at() -> None:
     acceptance, kept = accept(3, [[answer(*people(0, 5))], [answer(*people(10, 5))]])
     assert (len(kept), acceptance.counts.read, acceptance.counts.sessions) == (3, 3, 1)
