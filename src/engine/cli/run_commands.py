@@ -30,11 +30,12 @@ from engine.cli.shared_options import (
 from engine.clock import SystemClock
 from engine.config.settings import RunConfig
 from engine.dataset.build import write_dataset, write_summary
-from engine.errors import BadInput, EngineError, RunLocked
+from engine.errors import BadInput, EngineError, RunLocked, UsageError
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader, open_if_begun
 from engine.logs import SECRETS, EventLog
 from engine.runner.end_hook import SessionEnd, run_end_hook
+from engine.runner.fork import fork_run, matching
 from engine.runner.overview import last_failure
 from engine.runner.prepare import prepare
 from engine.runner.progress import RunProgress, RunResult
@@ -43,6 +44,7 @@ from engine.runner.run_folder import (
     RunFolder,
     all_folders,
     existing_folder,
+    open_folder,
 )
 from engine.schema.conversation import STAGE, EndReason
 
@@ -50,10 +52,15 @@ from engine.schema.conversation import STAGE, EndReason
 @click.command()
 @plan_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and each task's set-up; send nothing.")
+@click.option(
+    "--fork", metavar="NEW", help="Start the run NEW with those replies of the --run that still match."
+)
 @on_end_option
 @disk_option
 @json_option
-def run(dry_run: bool, on_end: str | None, guards_disk: bool, as_json: bool, **options: Any) -> int:
+def run(
+    dry_run: bool, fork: str | None, on_end: str | None, guards_disk: bool, as_json: bool, **options: Any
+) -> int:
     """Hold every conversation of the plan, or go on with it.
 
     The same command twice goes on with the same run. Without CONFIG and endpoint it rehearses: 220
@@ -61,6 +68,8 @@ def run(dry_run: bool, on_end: str | None, guards_disk: bool, as_json: bool, **o
     """
     planned = planned_run(**options, on_end=split_command(on_end))
     folder, inputs = planned.folder, planned.inputs
+    if fork is not None:
+        folder = begin_fork(options["run_name"], folder, fork, inputs, is_dry=dry_run)
     if dry_run:
         print_plan(folder, inputs)
         # Behind the plan, which is worth seeing also where a key is still missing.
@@ -69,6 +78,25 @@ def run(dry_run: bool, on_end: str | None, guards_disk: bool, as_json: bool, **o
         folder.check_place()
         return 0
     return carry_out(folder, inputs, planned.config_dir, as_json=as_json, guards_disk=guards_disk)
+
+
+def begin_fork(
+    run_name: str | None, old: RunFolder, name: str, inputs: RunInputs, *, is_dry: bool
+) -> RunFolder:
+    """The folder of the new run, with what it takes over from the old one in its journal."""
+    if run_name is None:
+        raise UsageError("--fork: say with --run RUN whose replies the new run is to reuse.")
+    existing_folder(old.path.parent, old.name)
+    new = open_folder(old.path.parent, name)
+    if is_dry:
+        with closing(Reader(old.journal)) as reader:
+            taken = sum(len(records) for _, records in matching(reader, inputs))
+        click.echo(f"run {new.name} would take over {taken} replies of run {old.name}", err=True)
+        return new
+    check_ready(inputs)
+    if taken := fork_run(old, new, inputs):
+        click.echo(f"run {new.name} takes over {taken} replies of run {old.name}", err=True)
+    return new
 
 
 @click.command()

@@ -79,7 +79,8 @@ def refuse(run: str, differences: list[tuple[str, str, str]]) -> IdentityChanged
     return IdentityChanged(
         f"run {run} was made with other content; going on would mix two datasets:\n"
         + "\n".join(lines)
-        + "\nNothing was sent. Restore the old values to go on, or start a new run with --run NAME.",
+        + "\nNothing was sent. Restore the old values to go on, or start a new run with --run NAME; "
+        f"`--run {run} --fork NEW` starts one that reuses the replies which still match.",
         differences,
     )
 

@@ -90,7 +90,9 @@ class _Merge:
             self._insert(
                 "calls",
                 [
-                    call_values(call._replace(seq=call.seq + last_call, session=call.session + shift))
+                    call_values(
+                        call._replace(seq=call.seq + last_call, session=call.session and call.session + shift)
+                    )
                     for call in calls
                     if (call.stage, call.item) not in skipped
                 ],
@@ -107,7 +109,7 @@ class _Merge:
                                 calls=tuple(seq + last_call for seq in outcome.calls),
                                 as_of=outcome.as_of + last_call,
                                 low_water=min(mark, outcome.low_water + last_call),
-                                session=outcome.session + shift,
+                                session=outcome.session and outcome.session + shift,
                             )
                         )
                         for outcome in outcomes

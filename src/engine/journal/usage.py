@@ -16,7 +16,7 @@ from engine.schema.call import Usage
 from engine.schema.conversation import STAGE, Role
 
 _SIDES = {Role.USER.value: "simulator", Role.ASSISTANT.value: "assistant"}
-# A debrief's steps name their side, too.
+# A debrief's steps name their side, too. What a fork took over (session 0) another run has paid for.
 _SUMS = f"""
 SELECT stage,
     CASE WHEN stage<>'{STAGE}' THEN '' WHEN step LIKE '%user-%' THEN 'user' ELSE 'assistant' END AS side,
@@ -27,7 +27,7 @@ SELECT stage,
     sum(min(cached_tokens, prompt_tokens)),
     sum(CASE WHEN kind='possibly_paid' THEN prompt_tokens ELSE 0 END),
     sum(CASE WHEN kind='possibly_paid' THEN completion_tokens ELSE 0 END)
-FROM calls GROUP BY stage, side ORDER BY stage, side
+FROM calls WHERE session<>0 GROUP BY stage, side ORDER BY stage, side
 """  # noqa: S608 - a constant
 
 
