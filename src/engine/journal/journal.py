@@ -267,5 +267,5 @@ def open_for_writing(path: Path) -> apsw.Connection:
 
 
 async def _all(futures: Iterable[asyncio.Future[None]]) -> None:
-    for future in list(futures):
-        await future
+    # Not one after the other: where several fail, the others' errors would be reported as never looked at.
+    await asyncio.gather(*futures)

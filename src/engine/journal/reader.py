@@ -15,7 +15,7 @@ from engine.journal.rows import (
     CALL_COLUMNS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
-    checksum,
+    is_sound,
     read_call,
     read_outcome,
 )
@@ -319,12 +319,12 @@ class Reader:
 
     def _unsound(self, table: str, sql: str) -> Iterator[str]:
         for row in self._rows(sql):
-            if checksum(row[:-1]) != row[-1]:
+            if not is_sound(table, row):
                 yield f"{table} row {row[0]} ({row[1]} {row[2]}): checksum does not hold"
 
     def _unsound_contents(self) -> Iterator[str]:
         for kind, name, body, crc in self._rows("SELECT kind, name, body, checksum FROM contents"):
-            if checksum((kind, name, body)) != crc:
+            if not is_sound("contents", (kind, name, body, crc)):
                 yield f"contents {kind} {name}: checksum does not hold"
 
     def _until_unreadable(self, what: str, found: Iterator[str]) -> Iterator[str]:
@@ -407,7 +407,7 @@ def damaged(path: Path, why: object) -> JournalDamaged:
 
 
 def _checked_content(kind: str, name: str, body: object, crc: object) -> bytes:
-    if not isinstance(body, bytes) or checksum((kind, name, body)) != crc:
+    if not isinstance(body, bytes) or not is_sound("contents", (kind, name, body, crc)):
         raise JournalDamaged(
             f"the journal's {kind} {name!r} fails its checksum; `engine verify RUN` says more."
         )

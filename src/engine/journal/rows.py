@@ -97,6 +97,21 @@ def checksum(columns: tuple[object, ...]) -> int:
     return zlib.crc32("\0".join(words).encode("utf-8", "surrogatepass"), crc)
 
 
+# The checksum alone does not tell 0 from an empty blob: one bit of a record's header makes either of them.
+_TYPES = {
+    "calls": (
+        int, str, str, str, int, str, bytes, bytes, str, int, int, float, float, int, int, int, int,
+    ),
+    "outcomes": (int, str, str, str, str, int, bytes, int, int, float, int, int),
+    "contents": (str, str, bytes, int),
+}  # fmt: skip
+
+
+def is_sound(table: str, columns: tuple[object, ...]) -> bool:
+    """Whether a row of `table` is as it was written; its last column is the checksum."""
+    return checksum(columns[:-1]) == columns[-1] and tuple(map(type, columns)) == _TYPES[table]
+
+
 def read_call(columns: tuple[object, ...]) -> CallRecord:
     """A CallRecord from a table row; raises JournalDamaged where the checksum does not hold."""
     _verify("calls", columns)
@@ -112,7 +127,7 @@ def read_outcome(columns: tuple[object, ...]) -> OutcomeRecord:
 
 
 def _verify(table: str, columns: tuple[object, ...]) -> None:
-    if checksum(columns[:-1]) != columns[-1]:
+    if not is_sound(table, columns):
         raise JournalDamaged(
             f"journal row {columns[0]} of table {table} fails its checksum: the file was changed or the "
             "disk returned other bytes than were written. Nothing was overwritten. Copy the run's "

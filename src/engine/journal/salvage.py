@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from engine.errors import JournalDamaged
-from engine.journal.rows import PAGE_BYTES, checksum
+from engine.journal.rows import PAGE_BYTES, is_sound
 
 _TABLE_LEAF, _INDEX_LEAF, _INDEX_INTERIOR = 0x0D, 0x0A, 0x02
 _MAGIC = b"SQLite format 3\0"
@@ -201,4 +201,4 @@ def _floats(columns: tuple[object, ...], places: tuple[int, ...]) -> tuple[objec
 
 
 def _checked(table: str, columns: tuple[object, ...]) -> SavedRow | None:
-    return SavedRow(table, columns) if checksum(columns[:-1]) == columns[-1] else None
+    return SavedRow(table, columns) if is_sound(table, columns) else None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import orjson
 
 from engine.clock import Clock
 from engine.config.identity import identity_fields, refuse
@@ -33,7 +34,7 @@ from engine.runner.progress import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
 from engine.runner.served_models import ServedModels
 from engine.runner.session import Session, open_session
-from engine.schema.call import call_seed
+from engine.schema.call import OutcomeRecord, call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
@@ -151,11 +152,18 @@ async def _jobs_to_do(
         outcomes = journal.reader.outcomes(STAGE, [job.job_id for job in batch])
         for job in batch:
             outcome = outcomes.get(job.job_id)
-            if outcome is None or (retry_failed and outcome.result == EndReason.FAILED):
+            if outcome is None or (retry_failed and _has_failed(outcome)):
                 yield job
             else:
                 progress.already_done += 1
         await anyio.lowlevel.checkpoint()
+
+
+def _has_failed(outcome: OutcomeRecord) -> bool:
+    """Whether a call failed that may succeed now: of the conversation, or of what was asked after its end."""
+    if outcome.result == EndReason.FAILED:
+        return True
+    return bool(outcome.note) and orjson.loads(outcome.note)["reason"] != "context_full"
 
 
 def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role, Model]) -> None:
