@@ -109,6 +109,8 @@ def weather(random: Random) -> Weather:
         found.signals_after_s = (moment, moment + random.random())[: random.randint(1, 2)]
     elif what < 0.7:
         found.full_after_commits = random.randint(0, 20)
+    if random.random() < 0.2:
+        found.clock_set_s = random.choice((-86_400.0, -3_600.0, -30.0, 30.0, 3_600.0))
     return found
 
 

@@ -63,6 +63,7 @@ class Weather:
     kill_after_s: float | None = None
     signals_after_s: Sequence[float] = ()
     full_after_commits: int | None = None
+    clock_set_s: float = 0.0
 
 
 @dataclass
@@ -74,6 +75,7 @@ class World:
     requests_per_min: int | None
     weather: Weather = field(default_factory=Weather)
     now: float = 1_000.0
+    epoch: float = 1_700_000_000.0
     in_flight: int = 0
     is_dead: bool = False
     sends: deque[float] = field(default_factory=deque)
@@ -264,6 +266,9 @@ class SimulatedRun:
         """How it ended: done, stopped, killed or full."""
         world = self.world
         world.weather, world.is_dead, world.in_flight, world.commits = weather, False, 0, 0
+        world.epoch += weather.clock_set_s
+        if weather.clock_set_s > 0:  # what was just sent seems to lie long ago
+            world.untold += len(world.sends)
         loop = VirtualLoop(world.now)
         InlineWriter.world = world
         with pytest.MonkeyPatch.context() as patch:
@@ -294,8 +299,8 @@ class SimulatedRun:
         try:
             with EventLog(self.folder.events) as log:
                 result = await work_on_run(
-                    self.folder, self.inputs, self.inputs.config.endpoints, clock=VirtualClock(loop),
-                    progress=progress, log=log, retry_failed=retry_failed, guards_disk=False,
+                    self.folder, self.inputs, self.inputs.config.endpoints,
+                    clock=VirtualClock(loop, self.world.epoch), progress=progress, log=log, retry_failed=retry_failed, guards_disk=False,
                 )  # fmt: skip
         finally:
             for timer in timers:

@@ -10,6 +10,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 import anyio
 import click
@@ -49,6 +50,10 @@ class Display:
         """Show until cancelled; the last state stays on the screen."""
         if self._is_quiet:
             return
+        with suppress(OSError):  # the terminal was closed: that stops the run in order, by its signal
+            await self._show()
+
+    async def _show(self) -> None:
         if self._console.is_terminal:
             with Live(console=self._console, auto_refresh=False) as live:
                 try:

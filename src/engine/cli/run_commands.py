@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -193,10 +196,25 @@ def carry_out(
             _tell(inputs.config, SessionEnd(folder.name, folder.path, "failed", exit_code(error), 0))
         raise
     _tell(inputs.config, end)
-    report()
+    with _closed_terminals():
+        report()
     if isinstance(stopped_by, EngineError):
         raise stopped_by
     return end.exit_code
+
+
+@contextmanager
+def _closed_terminals() -> Iterator[None]:
+    """What is said into a terminal that was closed is lost and no failure: the run was stopped in order."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
 
 
 def _tell(config: RunConfig, end: SessionEnd) -> None:

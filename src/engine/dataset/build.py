@@ -150,7 +150,9 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
         "sessions": len(sessions),
         "sessions_not_ended_in_order": sum(session.ended_at is None for session in sessions),
         "duration_s": round(
-            sum(session.ended_at - session.started_at for session in sessions if session.ended_at), 3
+            # The clock may have been set back meanwhile.
+            sum(max(0.0, its.ended_at - its.started_at) for its in sessions if its.ended_at),
+            3,
         ),
     }
     summary["cost"] = read_costs(reader).as_summary()

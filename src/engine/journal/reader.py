@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -208,23 +209,30 @@ class Reader:
         )
         return Totals(*next(iter(rows)))  # type: ignore[arg-type]
 
-    def recent_sends(self, since: float, *, slack_s: float) -> list[tuple[float, str, int, str, str]]:
+    def recent_sends(
+        self, since: float, *, slack_s: float, now: float = math.inf
+    ) -> list[tuple[float, str, int, str, str]]:
         """(time, endpoint, tokens, stage, step) of the calls sent after Unix time `since`, newest first.
 
         Reads backwards from the newest row and stops at the first old one, so that its cost is that of
-        the window and not of the journal.
+        the window and not of the journal. A row from later than `now` says that the clock was set back
+        after it: it and what lies before it are dated as if it had just been sent.
         """
         sends: list[tuple[float, str, int, str, str]] = []
+        set_back_s = 0.0
         for sent_at, endpoint, tokens, stage, step in self._rows(
             "SELECT sent_at, endpoint, prompt_tokens+completion_tokens, stage, step FROM calls"
             " ORDER BY seq DESC"
         ):
+            at = float(sent_at) - set_back_s  # type: ignore[arg-type]
+            if at > now + slack_s:
+                set_back_s += at - now
+                at = now
             # A slow call is journalled after later ones, by at most its deadline.
-            if float(sent_at) < since - slack_s:  # type: ignore[arg-type]
+            if at < since - slack_s:
                 break
-            if float(sent_at) >= since:  # type: ignore[arg-type]
-                sent = float(sent_at), str(endpoint), int(tokens), str(stage), str(step)  # type: ignore[arg-type, call-overload]
-                sends.append(sent)
+            if at >= since:
+                sends.append((at, str(endpoint), int(tokens), str(stage), str(step)))  # type: ignore[call-overload]
         return sends
 
     def stages(self) -> list[str]:

@@ -25,6 +25,8 @@ from engine.llm.transport import RawReply
 
 # The timer looks at all calls, so it must not look once for each of many that end one after another.
 TICK_S = 0.02
+# So late a timer comes when nobody ran: some loops run it before they look at the sockets.
+_LATE_S = 0.5
 HEADS_KEPT = 64
 
 
@@ -38,7 +40,7 @@ class AsyncioTransport:
     __slots__ = (
         "_all_gone", "_calls", "_closed", "_connect_timeout_s", "_connections", "_heads",
         "_idle", "_keepalive_s", "_last_head", "_last_headers", "_last_url", "_limit", "_max_body_bytes",
-        "_outgoing", "_timer", "_tls", "_waiting", "_wake_at",
+        "_outgoing", "_timer", "_tls", "_waiting", "_wake_at", "_was_late",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +68,7 @@ class AsyncioTransport:
         self._idle: dict[str, list[Connection]] = {}  # by origin, the longest idle first
         self._wake_at = inf
         self._timer: asyncio.TimerHandle | None = None
+        self._was_late = False
         self._closed = False
         self._all_gone = asyncio.Event()
 
@@ -243,6 +246,12 @@ class AsyncioTransport:
     def _look(self) -> None:
         """End calls that are past their deadline, close connections that have been idle for too long."""
         now = asyncio.get_running_loop().time()
+        if now - self._wake_at > _LATE_S and not self._was_late:
+            # The process or the machine slept: replies that came meanwhile are read first.
+            self._was_late = True
+            self._wake(now + TICK_S)
+            return
+        self._was_late = False
         upcoming = inf
         for call in self._calls:
             if call.due > now:

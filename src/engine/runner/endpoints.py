@@ -177,7 +177,9 @@ def refill_windows(
     wall = clock.wall()
     slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
     sends: dict[str, list[tuple[float, int, str | None]]] = {}
-    for sent_at, name, tokens, stage, step in reader.recent_sends(wall - _WINDOW_S, slack_s=slack_s):
+    for sent_at, name, tokens, stage, step in reader.recent_sends(
+        wall - _WINDOW_S, slack_s=slack_s, now=wall
+    ):
         sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens, _model(config, stage, step)))
     for name, endpoint in endpoints.items():
         sent = sends.get(name, [])

@@ -283,6 +283,24 @@ async def test_recent_sends_stop_at_the_window(tmp_path: Path) -> None:
         assert journal.reader.recent_sends(2.0, slack_s=10) == []
 
 
+@pytest.mark.asyncio
+async def test_sends_before_the_clock_was_set_back_count_as_just_sent_and_no_more_of_them(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as journal:
+        for sent_at in (86_000.0, 86_390.0, 86_400.0, 5.0):  # set back by a day before the last one
+            await journal.append_reply(
+                CallKey(STAGE, "a", f"at-{sent_at:.0f}"), request_digest=b"", reply=b"", endpoint="e",
+                tries=1, sent_at=sent_at, latency_s=1.0, usage=Usage(),
+            )  # fmt: skip
+        sends = journal.reader.recent_sends(10.0 - 60.0, slack_s=20.0, now=10.0)
+        assert [(at, step) for at, *_, step in sends] == [
+            (5.0, "at-5"),
+            (10.0, "at-86400"),
+            (0.0, "at-86390"),
+        ]
+
+
 events = st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=25)
 
 
