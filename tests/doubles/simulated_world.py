@@ -299,8 +299,8 @@ class SimulatedRun:
         try:
             with EventLog(self.folder.events) as log:
                 result = await work_on_run(
-                    self.folder, self.inputs, self.inputs.config.endpoints,
-                    clock=VirtualClock(loop, self.world.epoch), progress=progress, log=log, retry_failed=retry_failed, guards_disk=False,
+                    self.folder, self.inputs, self.inputs.config.endpoints, progress=progress, log=log,
+                    clock=VirtualClock(loop, self.world.epoch), retry_failed=retry_failed, guards_disk=False,
                 )  # fmt: skip
         finally:
             for timer in timers:
