@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,10 +16,13 @@ import orjson
 import pytest
 from tests.doubles.command_line import engine
 
+from engine.clock import SystemClock
 from engine.errors import EngineError
-from engine.journal.journal import JOURNAL_NAME
+from engine.journal.journal import JOURNAL_NAME, Journal
 from engine.journal.reader import Reader
 from engine.journal.rows import PAGE_BYTES
+from engine.journal.salvage import Salvage
+from engine.schema.call import CallKey, Usage
 
 SEED = int(os.environ.get("FLIP_SEED", "20261125"))
 CONTENT = {"calls", "outcomes", "contents"}
@@ -202,3 +206,27 @@ def test_nothing_to_rescue_leaves_nothing_behind(tmp_path: Path, capsys: Capture
     assert engine("runs", "rescue", "nowhere", "s", "--runs-dir", tmp_path) == 65
     assert engine("runs", "rescue", "r", "r", "--runs-dir", tmp_path) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_rows_behind_a_damaged_frame_of_the_log_are_found(tmp_path: Path) -> None:
+    """SQLite ends its log there and says nothing; the rows are still in the file."""
+
+    async def write() -> None:
+        async with Journal(tmp_path, SystemClock()) as journal:
+            journal._connection.execute("PRAGMA wal_autocheckpoint=0")
+            journal._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            for number in range(20):
+                await journal.append_reply(
+                    CallKey("s", f"i{number}", "user-1"), request_digest=b"d", reply=bytes([number]) * 9_000,
+                    endpoint="e", tries=1, sent_at=1.0, latency_s=1.0, usage=Usage(),
+                )  # fmt: skip
+
+    asyncio.run(write())
+    log = tmp_path / f"{JOURNAL_NAME}-wal"
+    content = log.read_bytes()
+    log.write_bytes(with_bit_flipped(content, 8 * (content.index(b"\x05" * 9_000) + 100)))
+    with closing(Reader(tmp_path / JOURNAL_NAME)) as reader:
+        assert len(list(reader.calls_from(0))) == 5
+    with Salvage(tmp_path / JOURNAL_NAME) as salvage:
+        found = {row.columns[0] for row in salvage.rows() if row.table == "calls"}
+    assert found >= set(range(1, 21)) - {6}

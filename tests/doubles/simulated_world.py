@@ -46,6 +46,7 @@ FAULTS = (
     "connect", "reset", "reset-after", "deadline", "429", "429-hint", "500", "503", "502", "400", "page",
     "empty", "401", "quota",
 )  # fmt: skip
+FREE = ("429", "429-hint", "500", "503", "400", "401", "quota")
 # What ends a session at once: rare, or nothing would ever be held.
 RARE = ("401", "quota")
 
@@ -79,8 +80,9 @@ class World:
     in_flight: int = 0
     is_dead: bool = False
     sends: deque[float] = field(default_factory=deque)
-    # Sends of earlier processes that no row tells of: their successor cannot count them.
+    # Sends of earlier processes that no row tells of, since they cost nothing or their process was killed.
     untold: int = 0
+    refusals: list[float] = field(default_factory=list)
     bodies: Counter[bytes] = field(default_factory=Counter)
     answered: dict[bytes, bytes] = field(default_factory=dict)
     committed: set[bytes] = field(default_factory=set)
@@ -163,6 +165,8 @@ class SimulatedTransport:
     async def _exchange(self, body: bytes, fault: str | None, deadline_s: float) -> RawReply:
         world = self._world
         await asyncio.sleep(world.random.choice((0.2, 1.0, 1.0, 5.0)) * world.random.uniform(0.5, 1.5))
+        if fault in FREE:
+            world.refusals.append(asyncio.get_running_loop().time())
         quoted = {"error": {"message": f"no: {KEY}", "type": "t"}}
         match fault:
             case "reset":
@@ -269,6 +273,7 @@ class SimulatedRun:
         world.epoch += weather.clock_set_s
         if weather.clock_set_s > 0:  # what was just sent seems to lie long ago
             world.untold += len(world.sends)
+        world.untold += sum(at > world.now - 60.0 for at in world.refusals)
         loop = VirtualLoop(world.now)
         InlineWriter.world = world
         with pytest.MonkeyPatch.context() as patch:
