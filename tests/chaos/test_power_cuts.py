@@ -140,7 +140,7 @@ def power_cuts(folder: Path, states: int, synchronous: str, seed: int) -> int:
 
 
 def test_power_cuts_lose_nothing_that_was_acknowledged(folder: Path) -> None:
-    assert power_cuts(folder, 80, "FULL", SEED) == 0
+    assert power_cuts(folder, 300, "FULL", SEED) == 0
 
 
 def test_without_a_sync_at_each_commit_rows_are_lost(folder: Path) -> None:
@@ -153,6 +153,6 @@ def test_without_a_sync_at_each_commit_rows_are_lost(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(5))
 def test_a_thousand_power_cuts_lose_nothing_that_was_acknowledged(folder: Path, part: int) -> None:
-    states = 300
+    states = 400
     assert power_cuts(folder, states, "FULL", SEED + 1 + part) == 0
     print(f"{states} states, none lost")
