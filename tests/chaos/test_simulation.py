@@ -28,7 +28,7 @@ from engine.config.settings import RunConfig
 from engine.journal.inputs import RunInputs
 from engine.journal.reader import Reader
 from engine.journal.writer import Row
-from engine.llm.caller import History
+from engine.llm.history import History
 from engine.runner import conversation
 from engine.runner.prepare import prepare
 from engine.runner.run_folder import RunFolder

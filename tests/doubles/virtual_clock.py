@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -72,3 +72,13 @@ def run_virtual(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -
         if left:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
+
+
+def in_virtual_time(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
+    """Run `main` with a clock of its own."""
+    loop = VirtualLoop()
+
+    async def run() -> None:
+        await main(VirtualClock(loop))
+
+    run_virtual(loop, run())

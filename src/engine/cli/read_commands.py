@@ -24,8 +24,8 @@ from engine.errors import BadInput, EngineError, JournalDamaged
 from engine.journal.inputs import RunInputs, read_inputs
 from engine.journal.reader import Reader
 from engine.journal.usage import in_flight_at_kills
-from engine.llm.caller import History
 from engine.llm.exchange import Exchange, Question
+from engine.llm.history import History
 from engine.llm.prices import usd
 from engine.runner.endpoints import request_form
 from engine.runner.overview import last_failure

@@ -19,8 +19,6 @@ from engine.errors import (
     CallFailed,
     ConfigError,
     EngineError,
-    IdentityChanged,
-    KeyRefused,
     ServerFailed,
     Stopped,
     TransportFailed,
@@ -28,10 +26,11 @@ from engine.errors import (
 from engine.llm.budget import Budget
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
+from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import EndpointPool, Model, Placement, Route
+from engine.llm.stopping import is_hopeless, stopping_error
 from engine.logs import SECRETS
-from engine.schema.call import CallKey, CallKind, CallRecord, Reply, Usage, call_seed
-from engine.wire import openai
+from engine.schema.call import CallKey, CallKind, Reply, Usage, call_seed
 from engine.wire.backoff import StopRun, Tries, Wait, decide
 from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
@@ -40,9 +39,6 @@ from engine.wire.message_log import MessageLog
 _BYTES_PER_TOKEN = 3
 # An endpoint that has never answered is more likely mistyped than restarting.
 _NEVER_ANSWERED_S = 5.0
-_FEWEST_MISUNDERSTOOD = 3
-# One empty reply may be a model's whim; so many, and nothing else, are its settings.
-_FEWEST_UNUSABLE = 8
 
 
 class CallStore(Protocol):
@@ -112,37 +108,6 @@ class CallCounts:
     backing_off: int = 0
     usage: Usage = field(default_factory=Usage)
     last_failure: str = ""
-
-
-class History:
-    """The recorded replies of one item, by step and attempt."""
-
-    __slots__ = ("_replies",)
-
-    def __init__(self, records: list[CallRecord] | tuple[()] = ()) -> None:
-        self._replies = {
-            (record.step, record.attempt): record for record in records if record.kind == CallKind.REPLY
-        }
-
-    def find(self, key: CallKey, digest: bytes) -> CallRecord | None:
-        """The recorded call, or None. Raises IdentityChanged where its request was another one."""
-        record = self._replies.get((key.step, key.attempt))
-        if record is not None and record.request_digest != digest:
-            half = openai.PARAMETERS_DIGEST_BYTES
-            changed = "model or parameters" if record.request_digest[:half] != digest[:half] else "messages"
-            raise IdentityChanged(
-                f"{key.item}, step {key.step}: the {changed} of the request are not those that were paid "
-                "for. Nothing was sent. Restore the configuration, templates and profiles of the run, or "
-                "start a new one with --run NAME.",
-                [(f"{key.step}.{changed}", record.request_digest.hex(), digest.hex())],
-            )
-        return record
-
-    def __len__(self) -> int:
-        return len(self._replies)
-
-
-NO_HISTORY = History()
 
 
 class Caller:
@@ -277,7 +242,7 @@ class Caller:
                     deadline_s=endpoint.call_timeout_s,
                 )
                 lane.note_headers(raw.headers, sent_at)
-                reply = endpoint.format.codec.decode(raw.status, raw.headers, raw.body, wall=sent_at)
+                reply = endpoint.format.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
             now = self._clock.now()
@@ -337,11 +302,10 @@ class Caller:
         jitter = Random(f"{self._run_seed}/{key}/{tries.made}")
         decision = decide(failure, tries, attempts=self._attempts, random=jitter)
         match decision:
-            case _ if not endpoint.has_answered and _is_hopeless(endpoint, failure):
-                # Never a reply that could be used: no conversation will fare better.
+            case _ if isinstance(decision, StopRun) or is_hopeless(endpoint, failure):
                 endpoint.refusal = stopping_error(endpoint, failure)
                 self._stop_if_hopeless(pool, now)
-                return 0.0
+                return 0.0  # the others still serve us
             case Wait():
                 counts.retries[failure.reason] = counts.retries.get(failure.reason, 0) + 1
                 self._stop_if_hopeless(pool, now)
@@ -349,10 +313,6 @@ class Caller:
                 if is_down and pool.others_usable(endpoint, now) and tries.made % len(pool.endpoints):
                     return 0.0  # elsewhere, at once; after a round of all, back off
                 return decision.seconds
-            case StopRun():
-                endpoint.refusal = stopping_error(endpoint, failure)
-                self._stop_if_hopeless(pool, now)
-                return 0.0  # the others still serve us
             case _:
                 counts.failed += 1
                 if not failure.possibly_paid:
@@ -395,54 +355,6 @@ class Caller:
 def reserved_tokens(messages: MessageLog, max_tokens: int) -> int:
     """What a call reserves of tokens/min until its usage is known: an upper bound of input and output."""
     return messages.size // _BYTES_PER_TOKEN + max_tokens
-
-
-def _is_hopeless(endpoint: Endpoint, failure: CallFailed) -> bool:
-    """Whether an endpoint that has never answered is wrongly set, by what it has sent instead."""
-    return (
-        failure.reason == "tls"
-        or endpoint.misunderstood >= _FEWEST_MISUNDERSTOOD
-        or endpoint.unusable >= _FEWEST_UNUSABLE
-    )
-
-
-def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
-    """The error of an endpoint that refuses every call, with what to do about it."""
-    format = endpoint.format
-    where = f"endpoint {endpoint.name} ({endpoint.url}) answered: {failure}."
-    match failure.reason:
-        case "key_refused":
-            return KeyRefused(
-                f"{where} The key was refused: check the variable or file that the configuration names. "
-                "Nothing is lost: `engine resume` goes on from here."
-            )
-        case "quota":
-            return Stopped(
-                f"{where} The account's money or quota is used up. Nothing is lost: add credit, then "
-                "`engine resume` goes on from here."
-            )
-        case "not_json" | "wrong_shape":
-            return ConfigError(
-                f"{where} Something answers there, but not in the {format.title} format: the base URL is "
-                f"everything before {format.path}, and GET <base URL>/models lists the models."
-            )
-        case "tls":
-            return ConfigError(
-                f"endpoint {endpoint.name} ({endpoint.url}): {failure}. No secure connection can be made. If "
-                "the server speaks plain HTTP, its base URL begins with http://; if its certificate is its "
-                f"own, name the file under endpoints.{endpoint.name}.ca_file. Nothing was sent."
-            )
-        case "empty" | "no_content" | "error_object":
-            return ConfigError(
-                f"{where} So were all {endpoint.unusable} replies so far, so no conversation will fare "
-                "better. A model that reasons may need a larger max_tokens; else the server or the model's "
-                "name is not what it should be. Nothing is lost: `engine resume` goes on from here."
-            )
-        case _:
-            return ConfigError(
-                f"{where} The base URL or the model's name is wrong: the URL is everything before "
-                f"{format.path}, and GET <base URL>/models lists the models."
-            )
 
 
 def _note(failure: CallFailed) -> bytes:

@@ -8,8 +8,9 @@ import orjson
 
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
-from engine.llm.caller import NO_HISTORY, Caller, History, failure_status, reserved_tokens
+from engine.llm.caller import Caller, failure_status, reserved_tokens
 from engine.llm.exchange import Exchange
+from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import Model, Placement
 from engine.runner.first_answers import FirstAnswers
 from engine.runner.reservations import Reservations

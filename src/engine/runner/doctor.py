@@ -125,7 +125,7 @@ async def examine(
             status=raw.status,
             limits=read_limits(raw.headers, wall=wall),
         )
-        return replace(facts, reply=format.codec.decode(raw.status, raw.headers, raw.body, wall=wall))
+        return replace(facts, reply=format.decode(raw.status, raw.headers, raw.body, wall=wall))
     except CallFailed as failure:
         return replace(facts, failure=failure, advice=_advice(failure, format.title, format.path))
     finally:

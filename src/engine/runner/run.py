@@ -22,8 +22,8 @@ from engine.config.identity import identity_fields, refuse
 from engine.config.settings import EndpointSettings
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
-from engine.llm.caller import NO_HISTORY, History
 from engine.llm.exchange import Exchange
+from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import Model
 from engine.logs import EventLog
 from engine.runner.adjust import SIGNAL, LiveSettings

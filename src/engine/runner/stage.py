@@ -23,7 +23,8 @@ from engine.config.settings import ModelSettings, StageName
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
-from engine.llm.caller import NO_HISTORY, Answer, History, failure_status, reserved_tokens
+from engine.llm.caller import Answer, failure_status, reserved_tokens
+from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import Model, Placement
 from engine.runner.first_answers import FirstAnswers
 from engine.runner.session import Session

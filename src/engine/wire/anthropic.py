@@ -80,13 +80,6 @@ class RequestForm:
         return f"RequestForm({self.model}, anthropic)"
 
 
-def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
-    """The reply, or the defined error for every status other than 200."""
-    if status != 200:
-        raise failure_for_status(status, headers, body, wall=wall)
-    return decode_reply(body)
-
-
 def decode_reply(body: bytes) -> Reply:
     """The reply in `body`. Raises ReplyUnusable, or ServerFailed for an error sent with status 200."""
     data = read_object(body)

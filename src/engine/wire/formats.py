@@ -16,6 +16,7 @@ from engine.schema.call import Reply
 from engine.wire import anthropic, gemini, openai
 from engine.wire.json_body import read_object
 from engine.wire.message_log import MessageLog
+from engine.wire.status import failure_for_status
 
 
 class Encoder(Protocol):
@@ -26,8 +27,6 @@ class Encoder(Protocol):
 
 class Codec(Protocol):
     """Reads replies; each format's module is one."""
-
-    def decode(self, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply: ...
 
     def decode_reply(self, body: bytes) -> Reply: ...
 
@@ -43,6 +42,12 @@ class Format:
     path: str
     key_header: str
     headers: Mapping[str, str]
+
+    def decode(self, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
+        """The reply, or the defined error for every status other than 200; `wall` is Unix time."""
+        if status != 200:
+            raise failure_for_status(status, headers, body, wall=wall)
+        return self.codec.decode_reply(body)
 
 
 OPENAI = Format(

@@ -17,7 +17,6 @@ from engine.errors import ReplyUnusable
 from engine.schema.call import Reply, Usage
 from engine.wire.json_body import count, read_object, section, word
 from engine.wire.message_log import MessageLog
-from engine.wire.status import failure_for_status
 
 PATH = "/models/{model}:generateContent"
 KEY_HEADER = "x-goog-api-key"
@@ -82,13 +81,6 @@ class RequestForm:
 
     def __repr__(self) -> str:
         return f"RequestForm({self.model}, gemini)"
-
-
-def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
-    """The reply, or the defined error for every status other than 200."""
-    if status != 200:
-        raise failure_for_status(status, headers, body, wall=wall)
-    return decode_reply(body)
 
 
 def decode_reply(body: bytes) -> Reply:

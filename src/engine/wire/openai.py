@@ -120,13 +120,6 @@ def decode_reply(body: bytes) -> Reply:
     )
 
 
-def decode(status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
-    """The reply, or the defined error for every status other than 200."""
-    if status != 200:
-        raise failure_for_status(status, headers, body, wall=wall)
-    return decode_reply(body)
-
-
 def split_reasoning(text: str) -> tuple[str, str]:
     """(text, reasoning) where a model puts its reasoning inline, before its answer.
 

@@ -21,9 +21,10 @@ from engine.errors import (
     Stopped,
     TransportFailed,
 )
-from engine.llm.caller import Caller, History
+from engine.llm.caller import Caller
 from engine.llm.drain import Drain, Draining
 from engine.llm.endpoint import Endpoint
+from engine.llm.history import History
 from engine.llm.limits import Admission
 from engine.llm.pool import EndpointPool, Model
 from engine.llm.transport import RawReply

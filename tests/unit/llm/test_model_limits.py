@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.doubles.virtual_clock import VirtualClock, VirtualLoop, run_virtual
+from tests.doubles.sent import WINDOW_S, most_in_a_window
+from tests.doubles.virtual_clock import VirtualClock, in_virtual_time
 
 from engine.errors import ConfigError
 from engine.llm.adaptive import Governor
 from engine.llm.limits import Admission
 from engine.llm.rate_headers import SeenLimits
-
-WINDOW_S = 60.0
-
-
-def in_virtual_time(main: Callable[[VirtualClock], Awaitable[None]]) -> None:
-    loop = VirtualLoop()
-
-    async def run() -> None:
-        await main(VirtualClock(loop))
-
-    run_virtual(loop, run())
-
-
-def most_in_a_window(sends: list[tuple[float, int]]) -> int:
-    """The largest sum over any half-open window of 60 s."""
-    most = total = oldest = 0
-    for time, amount in sends:
-        total += amount
-        while sends[oldest][0] <= time - WINDOW_S:
-            total -= sends[oldest][1]
-            oldest += 1
-        most = max(most, total)
-    return most
-
 
 calls_lists = st.lists(
     st.tuples(

@@ -12,7 +12,7 @@ from engine.errors import CallFailed
 from engine.rehearsal.faults import Met
 from engine.rehearsal.faults_script import FAULTS
 from engine.schema.call import Reply
-from engine.wire.openai import decode
+from engine.wire.formats import OPENAI
 from engine.wire.retry_after import LONGEST_HINT_S, retry_after_s
 
 HEALTHY = (
@@ -60,7 +60,7 @@ def test_a_damaged_answer_is_a_reply_or_the_defined_error(
     status, headers, body = answer
     result: Reply | CallFailed
     try:
-        result = decode(other or status, headers, edited(body, edits), wall=MET.wall)
+        result = OPENAI.decode(other or status, headers, edited(body, edits), wall=MET.wall)
     except CallFailed as failure:
         result = failure
     assert isinstance(result, Reply) or (result.reason and len(str(result)) < 1_000)

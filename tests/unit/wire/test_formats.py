@@ -246,7 +246,7 @@ REPLIES: dict[str, tuple[str, bytes, Reply]] = {
 @pytest.mark.parametrize("case", REPLIES)
 def test_reply_is_understood_when_it_comes_and_when_it_is_replayed(case: str) -> None:
     name, body, expected = REPLIES[case]
-    assert FORMATS[name].codec.decode(200, {}, body, wall=0.0) == expected
+    assert FORMATS[name].decode(200, {}, body, wall=0.0) == expected
     assert decode_recorded(body) == expected
 
 
@@ -280,7 +280,7 @@ UNUSABLE: dict[str, tuple[str, bytes, str]] = {
 def test_unusable_reply_says_why(case: str) -> None:
     name, body, reason = UNUSABLE[case]
     with pytest.raises(ReplyUnusable) as caught:
-        FORMATS[name].codec.decode(200, {}, body, wall=0.0)
+        FORMATS[name].decode(200, {}, body, wall=0.0)
     assert caught.value.reason == reason
 
 

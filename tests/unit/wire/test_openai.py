@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from engine.errors import ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
 from engine.wire.backoff import is_transient
+from engine.wire.formats import OPENAI
 from engine.wire.message_log import MessageLog
-from engine.wire.openai import RequestForm, decode, decode_reply, split_reasoning
+from engine.wire.openai import RequestForm, decode_reply, split_reasoning
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 MESSAGES = st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TEXTS), max_size=6)
@@ -47,7 +48,7 @@ def reply_body(content: object = "Hello", **fields: Any) -> bytes:
 
 def decode_or_fail(status: int, body: bytes) -> Reply | None:
     try:
-        return decode(status, {}, body, wall=0.0)
+        return OPENAI.decode(status, {}, body, wall=0.0)
     except (ReplyUnusable, ServerFailed):
         return None
 
@@ -179,7 +180,7 @@ HOSTILE = {
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_hostile_bodies_raise_only_the_wires_errors(body: bytes, status: int) -> None:
     with pytest.raises((ReplyUnusable, ServerFailed)) as caught:
-        decode(status, {}, body, wall=0.0)
+        OPENAI.decode(status, {}, body, wall=0.0)
     assert len(str(caught.value)) < 400
     str(caught.value).encode()
 

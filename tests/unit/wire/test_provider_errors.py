@@ -165,7 +165,7 @@ ERRORS: dict[str, tuple[str, int, bytes, str]] = {
 def test_error_of_each_provider_has_its_reason(case: str) -> None:
     name, status, body, reason = ERRORS[case]
     with pytest.raises(ServerFailed) as caught:
-        FORMATS[name].codec.decode(status, {}, body, wall=0.0)
+        FORMATS[name].decode(status, {}, body, wall=0.0)
     assert caught.value.reason == reason
     if case == "gemini, rate":
         assert caught.value.retry_after_s == 17
