@@ -23,10 +23,11 @@ from engine.annotation.measures import Measures
 from engine.annotation.people import put_people
 from engine.annotation.registry import ANNOTATORS, judge_name, own_judge
 from engine.annotation.stored import RunAnnotations, merging_notes
+from engine.cli.at_work import at_work
 from engine.cli.budget_options import budget_options, with_budget
-from engine.cli.display import Display, describe_cost, describe_duration
+from engine.cli.display import describe_cost, describe_duration
 from engine.cli.exit_codes import find_engine_error
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.serving import loop_options
 from engine.cli.shared_options import (
     address,
     disk_option,
@@ -43,7 +44,6 @@ from engine.dataset.source import open_dataset
 from engine.errors import CannotWrite, EngineError, IdentityChanged, UsageError
 from engine.journal.imports import read_import_facts
 from engine.journal.reader import Reader
-from engine.logs import EventLog
 from engine.runner.progress import RunProgress
 from engine.runner.run_folder import RunFolder, existing_folder
 from engine.runner.stage import DONE, FAILED, Stage
@@ -197,15 +197,11 @@ async def _work(
     served = config.model_copy(
         update={"stages": {**config.stages, **{each.annotator.role: each.judge.settings for each in work}}}
     )
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(served, group) as endpoints:
-            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
-            result = await work_on_stages(
-                folder.path, config, endpoints, stages, clock=SystemClock(), progress=progress, log=log,
-                retry_failed=retry_failed, guards_disk=guards_disk,
-            )  # fmt: skip
-            group.cancel_scope.cancel()
-    return result
+    async with at_work(folder, served, progress, is_quiet=is_quiet) as here:
+        return await work_on_stages(
+            folder.path, config, here.endpoints, stages, clock=SystemClock(), progress=progress, log=here.log,
+            retry_failed=retry_failed, guards_disk=guards_disk,
+        )  # fmt: skip
 
 
 def _other_judge(error: IdentityChanged) -> IdentityChanged:

@@ -12,9 +12,9 @@ from pathlib import Path
 import anyio
 import click
 
-from engine.cli.display import Display
+from engine.cli.at_work import at_work
 from engine.cli.run_options import ModelOptions, with_options
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.serving import loop_options
 from engine.clock import SystemClock
 from engine.config.load import load_config, load_presets
 from engine.config.settings import ModelSettings, RunConfig
@@ -22,7 +22,6 @@ from engine.errors import EngineError, UsageError
 from engine.experiments.claims import REHEARSAL
 from engine.experiments.llm import MODES, LlmModel
 from engine.experiments.plm import Mode
-from engine.logs import EventLog
 from engine.runner.progress import RunProgress
 from engine.runner.run_folder import RunFolder
 from engine.runner.stage import Stage
@@ -149,14 +148,10 @@ def _asking(
 async def _work(
     folder: RunFolder, config: RunConfig, stage: Stage, progress: RunProgress, is_quiet: bool
 ) -> StagesResult:
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
-            name = stage.name.removeprefix("intents@").rpartition("/")[0]
-            group.start_soon(Display(name, progress, is_quiet=is_quiet).show)
-            # What failed in an earlier process is asked again: without it there is no cell.
-            result = await work_on_stages(
-                folder.path, config, endpoints, [stage],
-                clock=SystemClock(), progress=progress, log=log, retry_failed=True,
-            )  # fmt: skip
-            group.cancel_scope.cancel()
-    return result
+    name = stage.name.removeprefix("intents@").rpartition("/")[0]
+    async with at_work(folder, config, progress, is_quiet=is_quiet, title=name) as here:
+        # What failed in an earlier process is asked again: without it there is no cell.
+        return await work_on_stages(
+            folder.path, config, here.endpoints, [stage],
+            clock=SystemClock(), progress=progress, log=here.log, retry_failed=True,
+        )  # fmt: skip

@@ -10,16 +10,15 @@ from pathlib import Path
 import anyio
 import click
 
-from engine.cli.display import Display
+from engine.cli.at_work import at_work
 from engine.cli.profiles_plan import PlanOptions, config_of, plan_options, plan_sessions, prompt_provenance
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.serving import loop_options
 from engine.cli.shared_options import disk_option, json_option, new_runs_dir_option, runs_of
 from engine.clock import SystemClock
 from engine.config.settings import RunConfig, is_run_name
 from engine.dataset.build import replacing
 from engine.errors import BadInput, EngineError, UsageError
 from engine.journal.reader import Reader
-from engine.logs import EventLog
 from engine.profiles.derive import STAGE_NAME, derive_stage, derived_profiles, read_sources
 from engine.profiles.pool_file import write_profile
 from engine.runner.progress import RunProgress
@@ -101,12 +100,8 @@ async def _work(
     guards_disk: bool,
     is_quiet: bool,
 ) -> StagesResult:
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
-            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
-            result = await work_on_stages(
-                folder.path, config, endpoints, stages, clock=SystemClock(), progress=progress, log=log,
-                retry_failed=retry_failed, guards_disk=guards_disk,
-            )  # fmt: skip
-            group.cancel_scope.cancel()
-    return result
+    async with at_work(folder, config, progress, is_quiet=is_quiet) as here:
+        return await work_on_stages(
+            folder.path, config, here.endpoints, stages, clock=SystemClock(), progress=progress, log=here.log,
+            retry_failed=retry_failed, guards_disk=guards_disk,
+        )  # fmt: skip

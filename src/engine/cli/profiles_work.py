@@ -8,14 +8,13 @@ from pathlib import Path
 import anyio
 import click
 
-from engine.cli.display import Display
+from engine.cli.at_work import at_work
 from engine.cli.profiles_plan import prompt_provenance
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.serving import loop_options
 from engine.clock import SystemClock
 from engine.config.settings import RunConfig
 from engine.dataset.build import replacing
 from engine.errors import BadInput, EngineError
-from engine.logs import EventLog
 from engine.profiles.acceptance import Acceptance, Likeness
 from engine.profiles.generate import Generated, generate
 from engine.profiles.pool_file import write_profile
@@ -84,15 +83,11 @@ async def _work(
     guards_disk: bool,
     is_quiet: bool,
 ) -> Generated:
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
-            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
-            result = await generate(
-                folder.path, plan, acceptance, config, endpoints, clock=SystemClock(), progress=progress,
-                log=log, retry_failed=retry_failed, guards_disk=guards_disk,
-            )  # fmt: skip
-            group.cancel_scope.cancel()
-    return result
+    async with at_work(folder, config, progress, is_quiet=is_quiet) as here:
+        return await generate(
+            folder.path, plan, acceptance, config, here.endpoints, clock=SystemClock(), progress=progress,
+            log=here.log, retry_failed=retry_failed, guards_disk=guards_disk,
+        )  # fmt: skip
 
 
 def _no_profile(acceptance: Acceptance) -> str:

@@ -16,14 +16,15 @@ import anyio
 import click
 import orjson
 
+from engine.cli.at_work import at_work
 from engine.cli.budget_options import budget_options, with_budget
-from engine.cli.display import Display, print_report
+from engine.cli.display import print_report
 from engine.cli.exit_codes import exit_code, find_engine_error
 from engine.cli.plan_display import describe_tasks, print_plan
 from engine.cli.planned_run import plan_options, planned_run
 from engine.cli.readiness import check_ready, check_same_run, new_tasks
 from engine.cli.run_options import ModelOptions, split_command, with_options
-from engine.cli.serving import loop_options, serving_endpoints
+from engine.cli.serving import loop_options
 from engine.cli.shared_options import (
     disk_option,
     json_option,
@@ -36,7 +37,7 @@ from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked, UsageError
 from engine.journal.inputs import RunInputs, read_inputs, stored_plan
 from engine.journal.reader import Reader, open_if_begun
-from engine.logs import SECRETS, EventLog
+from engine.logs import SECRETS
 from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.fork import fork_run, matching
 from engine.runner.overview import last_failure
@@ -302,19 +303,15 @@ async def _work(
     guards_disk: bool,
     is_quiet: bool,
 ) -> RunResult:
-    with EventLog(folder.events) as log:
-        async with anyio.create_task_group() as group, serving_endpoints(inputs.config, group) as endpoints:
-            group.start_soon(Display(folder.name, progress, is_quiet=is_quiet).show)
-            result = await work_on_run(
-                folder,
-                inputs,
-                endpoints,
-                clock=SystemClock(),
-                progress=progress,
-                log=log,
-                config_dir=config_dir,
-                retry_failed=retry_failed,
-                guards_disk=guards_disk,
-            )
-            group.cancel_scope.cancel()
-    return result
+    async with at_work(folder, inputs.config, progress, is_quiet=is_quiet) as here:
+        return await work_on_run(
+            folder,
+            inputs,
+            here.endpoints,
+            clock=SystemClock(),
+            progress=progress,
+            log=here.log,
+            config_dir=config_dir,
+            retry_failed=retry_failed,
+            guards_disk=guards_disk,
+        )
