@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from anyio.from_thread import start_blocking_portal
 from tests.doubles.command_line import engine, records, run_engine, start_engine
 
 from engine.rehearsal.replies import Reply
@@ -81,6 +82,23 @@ def test_status_runs_and_verify_of_a_finished_run(finished: Path, capsys: Captur
     assert "done" in out_of(capsys)
     assert engine("verify", "done", "--runs-dir", finished) == 0
     assert "44 conversations replayed, 0 problems" in out_of(capsys)
+
+
+def test_status_says_why_a_run_stopped_until_it_goes_on(tmp_path: Path, capsys: Capture) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    (tmp_path / "engine.yaml").write_text("unreachable_after_s: 0.0\n")
+    asked = ("--simulator", "s", "--assistant", "a", "--limit", "2", "--run", "r", "--runs-dir", tmp_path)
+    assert engine("run", tmp_path / "engine.yaml", "--base-url", url, *asked) == 75
+    capsys.readouterr()
+    assert engine("status", "r", "--runs-dir", tmp_path) == 0
+    assert f"because        endpoint default: nothing usable comes from {url}" in out_of(capsys)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve()) as server:
+        assert engine("resume", "r", "--base-url", server.base_url, "--runs-dir", tmp_path) == 0
+    capsys.readouterr()
+    assert engine("status", "r", "--runs-dir", tmp_path, "--json") == 0
+    assert json_of(capsys)["stopped_because"] is None
 
 
 def test_show_prints_a_conversation_whole_as_sent_and_raw(finished: Path, capsys: Capture) -> None:

@@ -50,6 +50,7 @@ UNREADY: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "variable": (lambda file: write(file, "    key_env: NO_SUCH_KEY\n"), 78, "NO_SUCH_KEY is not set"),
     "header": (lambda file: write(file, '    headers: {X-Key: "${NO_SUCH_KEY}"}\n'), 78, "NO_SUCH_KEY is"),
     "key file": (lambda file: write(file, "    key_file: nowhere\n"), 78, "nowhere cannot be read"),
+    "folder as key file": (lambda file: write(file, "    key_file: .\n"), 78, "is no file. Name one that"),
     "open key file": (open_to_all, 78, "can be read by others"),
     "certificates": (lambda file: write(file, "    ca_file: nowhere.pem\n"), 78, "nowhere.pem: No such file"),
     "model file": (no_model, 65, "nowhere.gguf cannot be read"),

@@ -30,6 +30,7 @@ from engine.llm.prices import usd
 from engine.runner.endpoints import request_form
 from engine.runner.overview import last_failure
 from engine.runner.run_folder import RunFolder, existing_folder
+from engine.runner.session import STOPPED_BECAUSE
 from engine.schema.call import CallRecord, OutcomeRecord, call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
@@ -85,6 +86,8 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
         f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid{lost}"
     )
     click.echo(f"  tokens         {facts['prompt_tokens']} in, {facts['completion_tokens']} out")
+    if facts["stopped_because"]:
+        click.echo(f"  because        {facts['stopped_because']}")
     if facts["cost"]:
         click.echo(f"  cost           {facts['cost']}{_of(facts['max_cost_usd'])}")
     if facts["remaining"]:
@@ -147,6 +150,7 @@ def run_status(folder: RunFolder, reader: Reader, inputs: RunInputs) -> dict[str
         "max_tokens": inputs.config.budget.max_tokens,
         "remaining_cost_usd": usd(held) * share if costs.is_known else None,
         "sessions": len(sessions),
+        "stopped_because": (reader.meta(STOPPED_BECAUSE) or None) if state == "stopped" else None,
         "last_failure": None if failure is None else describe_failure(failure),
     }
 

@@ -175,7 +175,12 @@ def _variable(name: str, variable: str) -> str:
 
 def _read_key_file(name: str, path: Path) -> str:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ConfigError(
+                f"endpoint {name}: the key file {path} is no file. Name one that holds the key."
+            )
+        if stat.S_IMODE(mode) & 0o077:
             raise ConfigError(
                 f"endpoint {name}: the key file {path} can be read by others. "
                 f"Make it private: chmod 600 {path}"

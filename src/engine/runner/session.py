@@ -24,13 +24,16 @@ from engine.journal.journal import Journal
 from engine.llm.caller import Caller
 from engine.llm.drain import Drain
 from engine.llm.pool import Model
-from engine.logs import EventLog
+from engine.logs import SECRETS, EventLog
 from engine.runner.endpoints import open_model, refill_windows
 from engine.runner.progress import RunProgress
 from engine.runner.reservations import Reservations
 from engine.runner.scheduler import Concurrency, run_jobs
 from engine.runner.spending import open_budget
 from engine.wire.reply_schema import ReplySchema
+
+# In the journal's `meta`: the words in which the last session said why it stopped; empty where it did not.
+STOPPED_BECAUSE = "stopped_because"
 
 JobT = TypeVar("JobT")
 
@@ -85,7 +88,11 @@ class Session:
             await group.start(self._drain_on_signals)
             yield group
             group.cancel_scope.cancel()
-        await self.journal.end_session("done" if self.stopped_by is None else "stopped")
+        stop = self.stopped_by
+        # For whoever looks at the run in the morning: nothing else of it says why it stopped.
+        why = SECRETS.hide(str(stop)) if isinstance(stop, EngineError) else ""
+        await self.journal.put_meta(STOPPED_BECAUSE, why)
+        await self.journal.end_session("done" if stop is None else "stopped")
 
     async def run_jobs(self, jobs: AsyncIterator[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
         """Do `work` for each of `jobs`, as `scheduler.run_jobs`; ended early by a stop."""

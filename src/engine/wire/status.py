@@ -49,7 +49,8 @@ _GOOGLE_DELAY = re.compile(r'"retryDelay":\s*"([0-9]{1,6}(?:\.[0-9]{1,9})?)s"')
 _CONTEXT = re.compile(
     r"context_length_exceeded|maximum context length|context (?:window|length|size|limit)|too many tokens"
     r"|prompt is too long|exceeds? the available context|input (?:is )?too long|string_above_max_length"
-    r"|maximum prompt length|input token count|range of input length",
+    r"|maximum prompt length|input token count|range of input length"
+    r"|inputs` tokens \+ `max_new_tokens|inputs` must have less than",
     re.IGNORECASE,
 )
 _MODERATION = re.compile(r"moderation|flagged", re.IGNORECASE)

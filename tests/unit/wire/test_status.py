@@ -66,6 +66,7 @@ TABLE: dict[str, tuple[int, bytes, str]] = {
     # context
     "openai context": (400, openai("Please shorten.", "context_length_exceeded"), "context_full"),
     "vllm": (400, b'{"object":"error","message":"maximum context length is 4096"}', "context_full"),
+    "tgi": (422, b'{"error":"`inputs` tokens + `max_new_tokens` must be <= 4096"}', "context_full"),
     "llama.cpp": (400, openai("the request exceeds the available context size"), "context_full"),
     "anthropic long": (400, openai("prompt is too long: 210000 tokens > 200000 maximum"), "context_full"),
     "anthropic sum": (400, openai("input and `max_tokens` exceed context limit: 1 + 2"), "context_full"),
