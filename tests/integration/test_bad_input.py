@@ -679,7 +679,15 @@ with_trouble(
 
 @case("a field that the model does not know (400)")
 def _unknown_field(world: World) -> int:
-    message = "Unsupported parameter: 'max_tokens' is not supported with this model."
+    return refused_alike(world, "Unsupported parameter: 'max_tokens' is not supported with this model.")
+
+
+@case("prompts that do not fit into the model's context")
+def _small_context(world: World) -> int:
+    return refused_alike(world, "This model's maximum context length is 512 tokens.")
+
+
+def refused_alike(world: World, message: str) -> int:
     few, first_answers.FEW = first_answers.FEW, 3  # a plan of four is too small for more
     world.trouble.append(error(400, message))
     try:

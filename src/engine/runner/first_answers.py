@@ -1,7 +1,7 @@
 """Stops a run whose endpoint refuses every first call alike: its configuration is wrong.
 
-A conversation that fails by a client error (400, 422) before the endpoint has ever answered its side of the
-run is held back: nobody knows yet whose fault it is. Once `FEW` have failed so, with the same words, the
+A conversation that fails by a client error (400, 413, 422) before the endpoint has ever answered its side of
+the run is held back: nobody knows yet whose fault it is. Once `FEW` have failed so, with the same words, the
 endpoint is taken to refuse the configuration, the run stops, and they stay unfinished: a plain resume takes
 them up again. Anything else, a reply, another failure, the end of the plan, says that the fault is their
 own, and their outcomes are written. Words are compared without numbers and quoted names, which differ from
@@ -22,7 +22,9 @@ from engine.llm.pool import EndpointPool
 from engine.schema.conversation import Role
 
 FEW = 8
-_CLIENT_ERRORS = frozenset({400, 422})
+_CLIENT_ERRORS = frozenset({400, 413, 422})
+# A context that the very first prompt fills is too small for all.
+_OWN_FAULT = frozenset({"bad_request", "context_full"})
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|[\w.-]*\d[\w.-]*")
 # What a filter says of a text is said of that conversation, however many are alike.
 _ABOUT_A_TEXT = re.compile(
@@ -133,7 +135,7 @@ class FirstAnswers(Generic[HeldT]):
 def _words(failure: CallFailed) -> str | None:
     """What can be compared of a client error; None for any other failure."""
     is_client_error = isinstance(failure, ServerFailed) and failure.status in _CLIENT_ERRORS
-    if not is_client_error or failure.reason != "bad_request" or _ABOUT_A_TEXT.search(str(failure)):
+    if not is_client_error or failure.reason not in _OWN_FAULT or _ABOUT_A_TEXT.search(str(failure)):
         return None
     return f"{failure.reason} {_VARYING.sub('', str(failure))}"
 
