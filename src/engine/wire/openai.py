@@ -22,10 +22,16 @@ from engine.wire.status import failure_for_status
 PATH = "/chat/completions"
 PARAMETERS_DIGEST_BYTES = 8
 
-# What models wrap their reasoning in: most use <think>, Magistral [THINK], others what a prompt asked for.
-_CLOSINGS = {f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning")}
-_CLOSINGS["[THINK]"] = "[/THINK]"
-_OPENING = re.compile(rf"\s*({'|'.join(map(re.escape, _CLOSINGS))})")
+# What models wrap their reasoning in: most use <think>, Magistral [THINK], others what a prompt asked for,
+# in whichever case it did.
+_CLOSINGS = {
+    opening: re.compile(rf"(?ai:{re.escape(closing)})")
+    for opening, closing in [
+        *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning")),
+        ("[think]", "[/think]"),
+    ]
+}
+_OPENING = re.compile(rf"\s*((?ai:{'|'.join(map(re.escape, _CLOSINGS))}))")
 # Harmony's channels, as gpt-oss writes them behind a server that does not parse them; `final` is the answer.
 _CHANNEL = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>(\w{1,20})[^<]{0,100}<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call)\|>\s*\Z")
@@ -129,17 +135,17 @@ def split_reasoning(text: str) -> tuple[str, str]:
     """
     blocks, answer = [], 0
     while tag := _OPENING.match(text, answer):
-        closing = _CLOSINGS[tag[1]]
-        end = text.find(closing, tag.end())
-        end, answer = (end, end + len(closing)) if end >= 0 else (len(text), len(text))
+        closing = _CLOSINGS[tag[1].lower()].search(text, tag.end())
+        end, answer = closing.span() if closing else (len(text), len(text))
         blocks.append(text[tag.end() : end])
     if blocks:
         return text[answer:].lstrip("\n"), "\n".join(blocks)
     if _CHANNEL.match(text):
         return _split_channels(text)
-    before, closed, rest = text.partition("</think>")
-    if closed and "<think>" not in before:
-        return rest.lstrip("\n"), before
+    # The first look is for speed: nearly all replies hold no closing tag at all.
+    closed = _CLOSINGS["<think>"].search(text) if "</" in text else None
+    if closed is not None and "<think>" not in (before := text[: closed.start()]).lower():
+        return text[closed.end() :].lstrip("\n"), before
     return text, ""
 
 
