@@ -92,6 +92,16 @@ def test_all_28_cells_of_table_2(paper: dict[str, Any], expected: dict[str, Any]
     assert MERGED_TRAVEL in ours
 
 
+def test_the_terminal_shows_each_of_them_whole(
+    runs: Path, expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert engine("stats", "llm", "--paper", "--runs-dir", runs) == 0
+    shown = capsys.readouterr().out.partition("Table 2")[2].partition("Figure 6")[0].split()
+    for row in expected["developers_part"]["table2"].values():
+        assert {f"{mean:.3f}" for mean in row.values()} <= set(shown)
+
+
 def test_figure_6_intents_and_hallucinations(paper: dict[str, Any], expected: dict[str, Any]) -> None:
     part = expected["developers_part"]
     assert paper["figure6"] == part["figure6_counts"]

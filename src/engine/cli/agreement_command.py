@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 import orjson
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from engine.analysis.agreement import DRAWS, Estimate, PairAgreement, QuestionAgreement, agreement
 from engine.analysis.judgements import KINDS, Judgements
 from engine.analysis.libraries import require_libraries
 from engine.cli.annotated import annotated_dataset
+from engine.cli.plain_text import plain
+from engine.cli.section_tables import print_table, table_console
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.build import replacing
 from engine.dataset.source import Dataset
@@ -70,7 +70,7 @@ def agreement_command(
     if as_json:
         click.echo(document.decode())
         return 0
-    console = Console(highlight=False)
+    console = table_console()
     for question in found:
         _print(console, question)
     return 0
@@ -107,44 +107,41 @@ def _print(console: Console, question: QuestionAgreement) -> None:
     """Each pair with its coefficients, its confusion matrix and its tasks; then the groups."""
     for pair in question.pairs:
         units = f"{pair.units} units in {pair.conversations} conversations"
-        click.echo(f"{question.question}: {pair.first} / {pair.second} ({pair.relation}, {units})")
-        console.print(_coefficients(pair.coefficients))
+        click.echo(plain(f"{question.question}: {pair.first} / {pair.second} ({pair.relation}, {units})"))
+        _print_coefficients(console, pair.coefficients)
         if len(question.categories) <= _WIDEST:
-            console.print(_confusion(question, pair))
-        console.print(_by_task(pair))
+            _print_confusion(console, question, pair)
+        _print_by_task(console, pair)
     for group in question.groups:
         units = f"{group.units} units, {group.everywhere} of them judged by all"
-        click.echo(f"{question.question}: {group.group}: {', '.join(group.authors)} ({units})")
-        console.print(_coefficients(group.coefficients))
+        click.echo(plain(f"{question.question}: {group.group}: {', '.join(group.authors)} ({units})"))
+        _print_coefficients(console, group.coefficients)
 
 
-def _coefficients(coefficients: Mapping[str, Estimate]) -> Table:
-    table = _table(["", "", "95 % interval"])
-    for name, found in coefficients.items():
-        table.add_row(name, _number(found.value), interval_text(found.low, found.high))
-    return table
+def _print_coefficients(console: Console, coefficients: Mapping[str, Estimate]) -> None:
+    rows = [
+        (name, _number(found.value), interval_text(found.low, found.high))
+        for name, found in coefficients.items()
+    ]
+    print_table(console, ("", "", "95 % interval"), rows)
 
 
-def _confusion(question: QuestionAgreement, pair: PairAgreement) -> Table:
+def _print_confusion(console: Console, question: QuestionAgreement, pair: PairAgreement) -> None:
     """Rows: what the first said; columns: what the second said."""
-    table = _table([f"{pair.first} says, right: {pair.second} says", *map(str, question.categories)])
-    for category, row in zip(question.categories, pair.confusion, strict=True):
-        table.add_row(str(category), *(str(count or "") for count in row))
-    return table
+    columns = (f"{pair.first} says, right: {pair.second} says", *map(str, question.categories))
+    rows = [
+        (str(category), *(str(count or "") for count in row))
+        for category, row in zip(question.categories, pair.confusion, strict=True)
+    ]
+    print_table(console, columns, rows)
 
 
-def _by_task(pair: PairAgreement) -> Table:
-    table = _table(["task", "units", "percent", "Cohen's kappa"])
-    for task, found in pair.by_task.items():
-        table.add_row(task or "(no task)", str(found.units), _number(found.percent), _number(found.kappa))
-    return table
-
-
-def _table(columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
-    return table
+def _print_by_task(console: Console, pair: PairAgreement) -> None:
+    rows = [
+        (task or "(no task)", str(found.units), _number(found.percent), _number(found.kappa))
+        for task, found in pair.by_task.items()
+    ]
+    print_table(console, ("task", "units", "percent", "Cohen's kappa"), rows)
 
 
 def _number(value: float | None) -> str:

@@ -12,9 +12,6 @@ from pathlib import Path
 
 import anyio
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from engine.annotation.annotate import Estimate, Work, estimate, plan_work, stages_of
 from engine.annotation.annotator import INCOMPLETE, Judge
@@ -27,6 +24,7 @@ from engine.cli.at_work import at_work
 from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.display import describe_cost, describe_duration
 from engine.cli.exit_codes import find_engine_error
+from engine.cli.section_tables import print_table, table_console
 from engine.cli.serving import loop_options
 from engine.cli.shared_options import (
     address,
@@ -325,17 +323,13 @@ def _measured(folder: RunFolder, work: Sequence[Work]) -> dict[str, dict[str, ob
 
 
 def _print_table(facts: Mapping[str, _StageFacts]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("annotator@judge", "prompt", "done", "incomplete", "failed", "calls", "tokens in", "out"):
-        table.add_column(column, justify="left" if column in ("annotator@judge", "prompt") else "right")
-    for name, found in facts.items():
-        cells = [found.ended.get(word, 0) for word in (DONE, INCOMPLETE, FAILED)]
-        cells += [found.calls, found.prompt_tokens, found.completion_tokens]
-        table.add_row(name, found.prompt, *map(str, cells))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 110)
-    console.print(table)
+    rows = [
+        (name, found.prompt, *(str(found.ended.get(word, 0)) for word in (DONE, INCOMPLETE, FAILED)),
+         str(found.calls), str(found.prompt_tokens), str(found.completion_tokens))
+        for name, found in facts.items()
+    ]  # fmt: skip
+    columns = ("annotator@judge", "prompt", "done", "incomplete", "failed", "calls", "tokens in", "out")
+    print_table(table_console(), columns, rows)
 
 
 def _left(folder: RunFolder, stages: Sequence[Stage]) -> bool:

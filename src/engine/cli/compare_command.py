@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 import orjson
-from rich.console import Console
 
 from engine.analysis.compare import common_language, compare
 from engine.analysis.compare_sections import compare_sections
@@ -18,7 +17,7 @@ from engine.analysis.libraries import require_libraries
 from engine.analysis.measures import Reading
 from engine.analysis.sections import markdown
 from engine.cli.annotated import annotated_dataset
-from engine.cli.section_tables import print_section
+from engine.cli.section_tables import print_section, table_console
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.build import replacing
 from engine.dataset.tokens import count_tokens
@@ -91,9 +90,7 @@ def compare_command(
     if as_json:
         click.echo(document.decode())
         return 0
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 140)
+    console = table_console()
     for each in sections:
         print_section(console, each)
     click.echo(f"compared in {time.monotonic() - started:.1f} s" + (f"; written to {out}" if out else ""))

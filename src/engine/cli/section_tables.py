@@ -1,23 +1,59 @@
-"""Sections of the analysis as tables of a terminal."""
+"""Sections of the analysis as tables of a terminal.
+
+A number that is cut off reads as another number, so cells are never cut, whatever the width: headings and
+names wrap, and a table that still is too wide runs on for the terminal to break. Names come from data and
+models; they are no markup, and steer no terminal.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from engine.analysis.sections import Section
+from engine.cli.plain_text import plain
+
+# What a file or a pipe is written for: it has no width of its own.
+_WIDTH = 140
+_NARROWEST_NAME = 16
+
+
+def table_console() -> Console:
+    """A console for tables on stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
+    return console
 
 
 def print_section(console: Console, section: Section) -> None:
-    """The title, what it means, and the table; names wrap, numbers never do."""
-    console.print(f"[bold]{escape(section.title)}[/bold]")
+    """The title, what it means, and the table."""
+    console.print(Text(_one_line(section.title), style="bold"))
     if section.note:
-        console.print(f"[dim]{escape(section.note.replace('*', ''))}[/dim]")
+        console.print(Text(_one_line(section.note.replace("*", "")), style="dim"))
+    print_table(console, section.columns, section.rows)
+
+
+def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose first column holds names and whose others hold numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, column in enumerate(section.columns):
-        table.add_column(escape(column), justify="right" if index else "left", overflow="fold")
-    for row in section.rows:
-        table.add_row(*map(escape, row))
-    console.print(table)
+    cells = [[_one_line(cell) for cell in row] for row in rows]
+    for index, heading in enumerate(columns):
+        width = max((len(row[index]) for row in cells if index < len(row)), default=0)
+        table.add_column(
+            Text(_one_line(heading), overflow="fold"),
+            justify="right" if index else "left",
+            min_width=width if index else min(width, _NARROWEST_NAME),
+            overflow="fold",
+        )
+    for row in cells:
+        table.add_row(*(Text(cell, no_wrap=bool(index)) for index, cell in enumerate(row)))
+    console.print(table, crop=False, soft_wrap=True)
+
+
+def _one_line(text: str) -> str:
+    return plain(" ".join(text.split()) if "\n" in text else text)

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import click
 import orjson
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from engine.analysis.definitions import PAPER, Definitions
 from engine.analysis.intents import PARTS
+from engine.analysis.sections import Section, section
 from engine.analysis.statistics import Statistics
 from engine.analysis.table1 import LAST_POSITION, Table1Row
 from engine.cli.annotated import annotated_dataset
 from engine.cli.dataset_argument import dataset_argument
+from engine.cli.section_tables import print_section, table_console
 from engine.cli.shared_options import json_option, runs_dir_option
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput, UsageError
@@ -79,11 +78,9 @@ def stats(
         facts = {"dataset": dataset.name, "format": dataset.format, "seconds": round(seconds, 3)}
         click.echo(orjson.dumps(facts | statistics.as_dict()).decode())
         return 0
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or a pipe has no width that numbers would have to fit in
-        console.width = max(console.width, 110)
+    console = table_console()
     for table in _tables(statistics):
-        console.print(table)
+        print_section(console, table)
     total = sum(statistics.construction.values())
     by = ", ".join(f"{count} {name}" for name, count in sorted(statistics.construction.items()))
     click.echo(f"{total} conversations of {dataset.name} ({by}) counted in {seconds:.1f} s")
@@ -129,7 +126,7 @@ def read_split(path: Path) -> dict[str, str]:
     return split
 
 
-def _tables(statistics: Statistics) -> list[Table]:
+def _tables(statistics: Statistics) -> list[Section]:
     tables = [_table1(statistics), _rounds(statistics), _tokens(statistics)]
     if means := statistics.ratings.table2(statistics.definitions):
         tables += [_table2(means), _figure6(statistics.ratings.figure6())]
@@ -140,21 +137,11 @@ def _tables(statistics: Statistics) -> list[Table]:
     return tables
 
 
-def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table whose headings wrap and whose numbers never do; the first column holds names."""
-    cells = list(rows)
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    for index, column in enumerate(("", *columns)):
-        width = max((len(row[index]) for row in cells), default=0)
-        table.add_column(column, justify="right" if index else "left", min_width=width)
-    for row in cells:
-        table.add_row(*row)
-    return table
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Section:
+    return section(title, ("", *columns), rows)
 
 
-def _table1(statistics: Statistics) -> Table:
+def _table1(statistics: Statistics) -> Section:
     definitions, raw, kept = statistics.definitions, statistics.raw(), statistics.kept
     without = ", ".join(sorted(definitions.averages_without))
     rows: list[tuple[str, Table1Row]] = [("raw", raw.row(definitions)), ("kept", kept.row(definitions))]
@@ -173,7 +160,7 @@ def _table1(statistics: Statistics) -> Table:
     )  # fmt: skip
 
 
-def _rounds(statistics: Statistics) -> Table:
+def _rounds(statistics: Statistics) -> Section:
     kept = statistics.kept
     numbers = sorted(kept.rounds().counts)
     rows = [("all", kept.rounds())]
@@ -185,7 +172,7 @@ def _rounds(statistics: Statistics) -> Table:
     )
 
 
-def _tokens(statistics: Statistics) -> Table:
+def _tokens(statistics: Statistics) -> Section:
     by_side = statistics.kept.tokens_by_position()
     positions = sorted({position for tokens in by_side.values() for position in tokens})
     return _table(
@@ -198,7 +185,7 @@ def _tokens(statistics: Statistics) -> Table:
     )
 
 
-def _table2(means: Mapping[str, Mapping[str, float]]) -> Table:
+def _table2(means: Mapping[str, Mapping[str, float]]) -> Section:
     metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
     return _table(
         "Table 2 (mean rating)",
@@ -210,7 +197,7 @@ def _table2(means: Mapping[str, Mapping[str, float]]) -> Table:
     )
 
 
-def _figure6(counts: Mapping[str, Mapping[int, int]]) -> Table:
+def _figure6(counts: Mapping[str, Mapping[int, int]]) -> Section:
     scores = sorted({score for by_score in counts.values() for score in by_score})
     return _table(
         "Figure 6 (conversations with each score)",
@@ -222,7 +209,7 @@ def _figure6(counts: Mapping[str, Mapping[int, int]]) -> Table:
     )
 
 
-def _table3(statistics: Statistics) -> Table:
+def _table3(statistics: Statistics) -> Section:
     intents = statistics.intents
     rows = [("all", intents.totals, str(intents.utterances))]
     rows += [
@@ -239,7 +226,7 @@ def _table3(statistics: Statistics) -> Table:
     )
 
 
-def _hallucinated(statistics: Statistics) -> Table:
+def _hallucinated(statistics: Statistics) -> Section:
     found = statistics.hallucinations
     total = (found.hallucinated, found.cannot_tell, found.judged, found.replies, found.conversations_with_any)
     rows = [("all", *map(str, total))]
