@@ -26,6 +26,7 @@ from engine.cli.rehearse_command import rehearse
 from engine.cli.report_command import report as report_page
 from engine.cli.run_commands import resume, run
 from engine.cli.runs_commands import runs
+from engine.cli.scenarios_commands import scenarios
 from engine.cli.stats_command import stats
 from engine.logs import SECRETS
 from engine.version import __version__
@@ -46,6 +47,7 @@ COMMANDS: tuple[click.Command, ...] = (
     doctor,
     bench,
     profiles,
+    scenarios,
     estimate,
     run,
     resume,
