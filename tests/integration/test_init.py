@@ -13,6 +13,7 @@ from tests.doubles.command_line import engine, records
 from engine.cli.init_command import CONFIGURATION
 from engine.config import settings
 from engine.config.load import load_config, parse_config
+from engine.config.matrix import cells_of
 from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig
 
 Capture = pytest.CaptureFixture[str]
@@ -49,6 +50,7 @@ def test_file_as_it_stands_is_the_default() -> None:
         "stages",
         "local",
         "prices",
+        "matrix",
     }
     for name in ("conversation", "gates", "validation", "rehearsal"):
         assert yaml.safe_load(text)[name] == RunConfig().model_dump(mode="json")[name]
@@ -62,6 +64,11 @@ def test_examples_are_valid_and_give_the_defaults_where_they_say_so() -> None:
     assert vllm == EndpointSettings(base_url=vllm.base_url, limits=vllm.limits)
     assert simulator == ModelSettings(endpoint="vllm", model=simulator.model)
     assert config.stages["assistant"].model == "gpt-4o-mini"
+    assert list(cells_of(config)) == [
+        f"{simulator}~{assistant}"
+        for simulator in ("large", "small-t0.2", "small-t0.8")
+        for assistant in ("plain", "poor")
+    ]
 
 
 def test_every_setting_of_identity_is_marked() -> None:
@@ -69,7 +76,7 @@ def test_every_setting_of_identity_is_marked() -> None:
     for key in ("seed", "language", "defect_rate", "conversation", "gates"):
         before = text.split(f"{key}:")[0]
         assert "[identity]" in before.rsplit("\n\n", 2)[-1] + before.rsplit("\n\n", 2)[-2], key
-    assert text.count("[identity]") == 9
+    assert text.count("[identity]") == 10
 
 
 def test_folder_runs_as_it_is_with_its_own_templates_and_profiles(tmp_path: Path, capsys: Capture) -> None:

@@ -83,7 +83,7 @@ def bench(
         {**options, "adaptive": False, "limit": None, "repeat": None},
         ModelOptions(base_url, simulator or model, assistant or model, key_env, local),
     )
-    inputs = prepare(config.model_copy(update={"limit": None}), config_dir=config_dir)
+    inputs = prepare(config.model_copy(update={"limit": None, "matrix": None}), config_dir=config_dir)
     check_ready(inputs)
     if not as_json:
         click.echo(_HEAD)
@@ -142,7 +142,7 @@ async def _measure(
         group.start_soon(drain_on_signal)
         models = await open_models(stack, inputs.config, endpoints, clock, {})
         result = await sweep(
-            inputs, models, levels, seconds=seconds, clock=clock, drain=drain, most_calls=most_calls,
+            inputs, models[""], levels, seconds=seconds, clock=clock, drain=drain, most_calls=most_calls,
             on_level=say,
         )  # fmt: skip
         group.cancel_scope.cancel()

@@ -13,6 +13,8 @@ import click
 import orjson
 
 from engine.cli.readiness import first_job_of_each_task, first_questions, new_tasks
+from engine.config.matrix import variants_of
+from engine.config.settings import ModelSettings
 from engine.journal.inputs import RunInputs
 from engine.runner.run_folder import RunFolder
 from engine.schema.conversation import Role
@@ -30,6 +32,7 @@ def print_plan(folder: RunFolder, inputs: RunInputs) -> None:
     click.echo(
         f"{len(plan)} conversations: {len(plan.scenarios_used())} scenarios x {profiles} profiles, "
         f"repeat {plan.repeats}, limit {plan.limit or 'none'}"
+        + (f"; each job in {len(plan.cells)} cells" if plan.cells else "")
     )
     chosen = (
         "" if inputs.config.tasks or plan.explicit is not None else " (every task in the templates folder)"
@@ -37,9 +40,16 @@ def print_plan(folder: RunFolder, inputs: RunInputs) -> None:
     click.echo(f"tasks: {describe_tasks(plan)}{chosen}")
     if new := new_tasks(folder, plan):
         click.echo(f"new to this run, which grows by it: {', '.join(new)}")
-    for stage, settings in inputs.config.stages.items():
+    variants = list(variants_of(inputs.config)) if plan.cells else []
+    sides = {variant.stage for variant in variants}
+    asking: list[tuple[str, ModelSettings, str | None]] = [
+        (name, its, None) for name, its in inputs.config.stages.items() if name not in sides
+    ]  # fmt: skip
+    asking += [(variant.title, variant.settings, variant.prompt) for variant in variants]
+    for title, settings, prompt in asking:
         names = " or ".join(settings.endpoint_names)
-        click.echo(f"{stage}: {settings.model} at {names}, temperature {settings.temperature}")
+        told = "" if prompt is None else f", told {prompt!r}"
+        click.echo(f"{title}: {settings.model} at {names}, temperature {settings.temperature}{told}")
     for job in first_job_of_each_task(inputs):
         for title, messages in _first_requests(inputs, job):
             click.echo("\n" + f"--- {job.job_id}: {title} ".ljust(_WIDTH, "-"))

@@ -17,6 +17,7 @@ from engine.cli.plain_text import plain
 from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
 from engine.config.identity import compare, identity_fields
+from engine.config.matrix import variants_of
 from engine.dataset.build import stream_outcomes
 from engine.dataset.costs import read_costs
 from engine.dataset.record import build_record
@@ -278,19 +279,19 @@ def verify(run_name: str, runs_dir: Path, as_json: bool) -> int:
 
 
 def _replay_all(reader: Reader, inputs: RunInputs) -> tuple[int, list[str]]:
-    stages = inputs.config.stages
-    forms = {Role.USER: request_form(stages["simulator"]), Role.ASSISTANT: request_form(stages["assistant"])}
+    forms = {each.key: request_form(each.settings) for each in variants_of(inputs.config)}
 
-    def check(question: Question, call: CallRecord) -> None:
+    def check(job: Job, question: Question, call: CallRecord) -> None:
         seed = call_seed(inputs.config.seed, question.key)
-        History([call]).find(question.key, forms[question.side].digest(question.messages, seed=seed))
+        form = forms[inputs.cell(job).sides[question.side].key]
+        History([call]).find(question.key, form.digest(question.messages, seed=seed))
 
     problems: list[str] = []
     checked = 0
     for job, outcome in stream_outcomes(reader, inputs):
         exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
         try:
-            exchange.replay(reader.calls(outcome.calls), check)
+            exchange.replay(reader.calls(outcome.calls), partial(check, job))
         except EngineError as error:
             problems.append(f"{job.job_id}: {error}")
         checked += 1

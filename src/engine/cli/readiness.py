@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from itertools import product
 
 import anyio
 
 from engine.clock import SystemClock
 from engine.config.identity import refuse
-from engine.config.settings import RunConfig, StageName
+from engine.config.matrix import variants_of
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.journal.inputs import RunInputs, check_plan, differences_from, stored_plan
 from engine.journal.reader import open_if_begun
@@ -26,17 +28,14 @@ from engine.runner.endpoints import open_models
 from engine.runner.run_folder import RunFolder
 from engine.runner.spending import check_prices
 from engine.schema.call import Reply, Usage
-from engine.schema.conversation import Role
 from engine.schema.job import Job
 from engine.schema.plan import Plan
-
-_STAGES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 def check_ready(inputs: RunInputs) -> None:
     """Raise what would keep a run from its calls: a missing key, file or price, a hopeless limit."""
     config = inputs.config
-    models = [config.stages[stage] for stage in _STAGES.values() if stage in config.stages]
+    models = [variant.settings for variant in variants_of(config)]
     check_prices(config, models, prices_of(config, models, config.endpoints))
     if config.endpoints:
         anyio.run(_open_endpoints, config)
@@ -92,10 +91,11 @@ async def _open_endpoints(config: RunConfig) -> None:
 
 def _check_limits(inputs: RunInputs) -> None:
     """A request that reserves more than a whole minute's tokens could never be sent."""
-    for job in first_job_of_each_task(inputs):
+    cells = inputs.plan.cells or ("",)
+    for job in (replace(job, cell=cell) for job in first_job_of_each_task(inputs) for cell in cells):
         for question in first_questions(inputs, job):
-            stage = _STAGES[question.side]
-            settings = inputs.config.stages[stage]
+            variant = inputs.cell(job).sides[question.side]
+            settings = variant.settings
             needed = reserved_tokens(question.messages, settings.max_tokens)
             of_input = needed - settings.max_tokens
             reserved = {
@@ -111,8 +111,8 @@ def _check_limits(inputs: RunInputs) -> None:
                     if limit is not None and limit < tokens:
                         raise ConfigError(
                             f"endpoint {name}: {kind} {'' if model is None else f'of {model} '}is {limit:,}, "
-                            f"but a request of the {stage} (in job {job.job_id}) reserves {tokens:,} {words} "
+                            f"but a request of the {variant.title} (in job {job.job_id}) reserves {tokens:,} {words} "
                             f"({settings.max_tokens:,}) for the reply. It could never be sent, so nothing "
                             f"was: raise `{place}.{kind}` well above that, or lower "
-                            f"`stages.{stage}.max_tokens`."
+                            f"`{variant.place}.max_tokens`."
                         )

@@ -116,6 +116,7 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
                 if settings
                 else ModelSettings(model=model, endpoint=name or "default")
             )
+    _take_from_matrix(config, stages)
     if endpoints:
         missing = [stage for stage in ("simulator", "assistant") if stage not in stages]
         if missing:
@@ -125,6 +126,15 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
                 + ", or set stages.<name>.model in the configuration."
             )
     return RunConfig.model_validate(config.model_dump() | {"endpoints": endpoints, "stages": stages})
+
+
+def _take_from_matrix(config: RunConfig, stages: dict[StageName, ModelSettings]) -> None:
+    """A stage that only the matrix names is played by its first entry, wherever one model is meant."""
+    sides: tuple[StageName, ...] = ("simulator", "assistant")
+    for stage in sides:
+        entries = getattr(config.matrix, f"{stage}s", {})
+        if stage not in stages and (first := next(iter(entries.values()), None)) is not None and first.model:
+            stages[stage] = first.over(None)
 
 
 def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:

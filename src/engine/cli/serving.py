@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from engine.config.matrix import variants_of
 from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
 from engine.local.server import serve_local
 from engine.local.weights import ensure_weights
@@ -24,7 +25,8 @@ async def serving_endpoints(
     config: RunConfig, group: TaskGroup
 ) -> AsyncIterator[Mapping[str, EndpointSettings]]:
     """The configured endpoints, or one of the engine's own under every name that a stage uses."""
-    names = {name for settings in config.stages.values() for name in settings.endpoint_names}
+    asking = [*config.stages.values(), *(variant.settings for variant in variants_of(config))]
+    names = {name for settings in asking for name in settings.endpoint_names}
     if config.endpoints:
         yield config.endpoints
     elif config.local is not None:

@@ -12,23 +12,28 @@ from hashlib import blake2b
 
 import orjson
 
+from engine.config.matrix import cells_of, variants_of
 from engine.config.settings import ModelSettings, RunConfig
 from engine.errors import IdentityChanged
 from engine.schema.gate import GATES_VERSION
 
 _SHOWN = 60
 _LISTED = 20
+_CELL = "cell "
 
 
 def identity_fields(config: RunConfig) -> dict[str, str]:
     """Field name to canonical JSON of its value, for the conversation stage."""
     fields: dict[str, object] = {"seed": config.seed, "language": config.language}
-    for stage in ("simulator", "assistant"):
-        settings = config.stages.get(stage)
-        if isinstance(settings, ModelSettings):
-            # Conversations are neither cut nor asked for as JSON.
-            for name, value in _parameters(settings, {"structured", "context_tokens"}).items():
-                fields[f"{stage}.{name}"] = value
+    for variant in variants_of(config):
+        # Conversations are neither cut nor asked for as JSON.
+        for name, value in _parameters(variant.settings, {"structured", "context_tokens"}).items():
+            fields[f"{variant_prefix(variant.stage, variant.name)}{name}"] = value
+        if variant.prompt is not None:
+            fields[f"{variant_prefix(variant.stage, variant.name)}prompt"] = variant.prompt
+    if config.matrix is not None:
+        for cell in cells_of(config).values():
+            fields[f"{_CELL}{cell.name}"] = [cell.simulator.name, cell.assistant.name]
     for name, value in config.conversation.model_dump(mode="json").items():
         fields[f"conversation.{name}"] = value
     if config.gates.use:  # a run without gates is the same whatever their version
@@ -38,6 +43,38 @@ def identity_fields(config: RunConfig) -> dict[str, str]:
     if config.is_rehearsal:
         fields["rehearsal.defect_rate"] = config.rehearsal.defect_rate
     return canonical(fields)
+
+
+def variant_prefix(stage: str, name: str = "") -> str:
+    """How the fields of a side's model begin: `simulator.`, or `simulator@small.` in a matrix."""
+    return f"{stage}@{name}." if name else f"{stage}."
+
+
+def cells_in(fields: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The cells of an identity: name to the names of simulator and assistant; none without a matrix."""
+    return {
+        name.removeprefix(_CELL): (str(names[0]), str(names[1]))
+        for name, value in fields.items()
+        if name.startswith(_CELL) and (names := orjson.loads(value))
+    }
+
+
+def compare_runs(then: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """As `compare`, for a run and what it is to be worked on with: a matrix may grow.
+
+    Cells that only `now` has, and variants that only these use, are no difference.
+    """
+    if not cells_in(then):
+        return compare(then, now)
+    return compare(then, {name: value for name, value in now.items() if not _is_added(name, then)})
+
+
+def _is_added(name: str, then: Mapping[str, str]) -> bool:
+    """Whether a field is of a cell or a variant that `then` does not have."""
+    variant = name.rpartition(".")[0]
+    if name.startswith(_CELL):
+        return name not in then
+    return "@" in variant and f"{variant}.model" not in then
 
 
 def model_fields(settings: ModelSettings) -> dict[str, object]:

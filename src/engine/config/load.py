@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from engine.config.document import Document, Place, read_document
 from engine.config.mistakes import describe, line_of
 from engine.config.presets import PRESETS, Location, PresetError, presets_of, resolve_presets
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.settings import ModelSettings, RunConfig, StageName
 from engine.config.suggestion import name_endpoint
 from engine.errors import ConfigError
 
@@ -93,7 +93,7 @@ def _check_endpoint(preset: str, settings: ModelSettings, endpoints: object) -> 
 
 def _hopeless_limits(config: RunConfig, places: Mapping[Location, Place], source: str) -> Iterator[str]:
     """A line for each limit that no request of a stage could ever meet."""
-    for stage, settings in config.stages.items():
+    for title, key, settings in _asking(config):
         for name in settings.endpoint_names:
             if name not in config.endpoints:
                 continue
@@ -106,10 +106,22 @@ def _hopeless_limits(config: RunConfig, places: Mapping[Location, Place], source
                         continue
                     yield (
                         f"{source}, line {line_of((*at, kind), places)}: `{'.'.join((*at, kind))}` (it is "
-                        f"{limit}): no request of stage {stage} would ever fit, since each reserves {what}"
+                        f"{limit}): no request of {title} would ever fit, since each reserves {what}"
                         f"{settings.max_tokens} tokens for the reply: raise the limit above that, or lower "
-                        f"`stages.{stage}.max_tokens`."
+                        f"`{key}.max_tokens`."
                     )
+
+
+def _asking(config: RunConfig) -> Iterator[tuple[str, str, ModelSettings]]:
+    """(who, where its keys stand, its settings) of all that ask, but for those whose model is named elsewhere."""
+    for stage, settings in config.stages.items():
+        yield f"stage {stage}", f"stages.{stage}", settings
+    sides: tuple[StageName, ...] = ("simulator", "assistant")
+    for side in sides:
+        own = config.stages.get(side)
+        for name, entry in getattr(config.matrix, f"{side}s", {}).items():
+            if own is not None or entry.model:
+                yield f"{side} {name}", f"matrix.{side}s.{name}", entry.over(own)
 
 
 def _anchor(config: RunConfig, folder: Path) -> RunConfig:

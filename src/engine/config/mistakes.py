@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from engine.config.document import Place, path_of
 from engine.config.presets import PRESET, PRESETS, Location
-from engine.config.settings import ModelSettings, RunConfig, looks_like_key
+from engine.config.settings import ModelSettings, RunConfig, VariantSettings, looks_like_key
 from engine.config.suggestion import closest, suggest
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _known_keys(location: Location) -> set[str]:
                 return _literal_keys(annotation)
             names.pop(0)
         model = inner
-    added = {RunConfig: {PRESETS}, ModelSettings: {PRESET}}
+    added = {RunConfig: {PRESETS}, ModelSettings: {PRESET}, VariantSettings: {PRESET}}
     return set(model.model_fields) | added.get(model, set())
 
 

@@ -14,6 +14,8 @@ from engine.config.suggestion import suggest
 Location = tuple[str | int, ...]
 PlaceT = TypeVar("PlaceT")
 PRESETS, PRESET = "presets", "preset"
+# Where settings of a model stand that may name a preset.
+_GROUPS = (("stages",), ("matrix", "simulators"), ("matrix", "assistants"))
 
 
 class PresetError(ValueError):
@@ -50,30 +52,59 @@ def resolve_presets(
 
     A stage's own keys win. Raises PresetError.
     """
-    presets, stages = presets_of(data), data.get("stages")
+    presets = presets_of(data)
     resolved: dict[object, object] = {name: value for name, value in data.items() if name != PRESETS}
-    if not isinstance(stages, dict):
-        return resolved, places
-    all_places, all_stages = dict(places), dict(stages)
-    for stage, settings in stages.items():
+    all_places = dict(places)
+    for group in _GROUPS:
+        if isinstance(settings := _at(resolved, group), dict):
+            _put(resolved, group, _resolve(settings, group, presets, all_places))
+    return resolved, all_places
+
+
+def _resolve(
+    group: Mapping[object, object],
+    where: tuple[str, ...],
+    presets: Mapping[str, Mapping[object, object]],
+    places: dict[Location, PlaceT],
+) -> dict[object, object]:
+    """The stages (or variants) of one group with all of their keys; adds the places of these."""
+    resolved = dict(group)
+    for stage, settings in group.items():
         if not isinstance(settings, dict) or PRESET not in settings:
             continue
         name = settings[PRESET]
         if not isinstance(name, str) or name not in presets:
-            raise PresetError(("stages", stage, PRESET), _unknown(stage, name, presets))
-        all_stages[stage] = {
+            raise PresetError((*where, str(stage), PRESET), _unknown((*where, str(stage)), name, presets))
+        resolved[stage] = {
             **presets[name],
             **{key: value for key, value in settings.items() if key != PRESET},
         }
-        for at, place in places.items():
+        for at, place in list(places.items()):
             if at[:2] == (PRESETS, name) and len(at) > 2:
-                all_places.setdefault(("stages", stage, *at[2:]), place)
-    return resolved | {"stages": all_stages}, all_places
+                places.setdefault((*where, str(stage), *at[2:]), place)
+    return resolved
 
 
-def _unknown(stage: object, name: object, presets: Mapping[str, object]) -> str:
+def _at(data: Mapping[object, object], group: tuple[str, ...]) -> object:
+    found: object = data
+    for key in group:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _put(data: dict[object, object], group: tuple[str, ...], value: object) -> None:
+    """Replace what lies at `group`, without changing the mappings that others hold."""
+    for key in group[:-1]:
+        inner = data[key]
+        assert isinstance(inner, dict)
+        data[key] = data = dict(inner)
+    data[group[-1]] = value
+
+
+def _unknown(where: tuple[str, ...], name: object, presets: Mapping[str, object]) -> str:
     hint = suggest(name, presets) or f" There are: {', '.join(presets) or 'none'}."
+    kind = "stage" if where[0] == "stages" else where[1].removesuffix("s")
     return (
-        f"`stages.{stage}.{PRESET}`: stage {stage} names preset {str(name)!r:.80}, which is not under "
+        f"`{'.'.join(where)}.{PRESET}`: {kind} {where[-1]} names preset {str(name)!r:.80}, which is not under "
         f"`presets`.{hint}"
     )

@@ -7,6 +7,7 @@ Every field that decides content is part of the run's identity (see `engine.conf
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -17,8 +18,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -245,6 +248,63 @@ class ModelSettings(Settings):
         return value
 
 
+class VariantSettings(ModelSettings):
+    """One simulator or assistant of a matrix: keys of a stage; what is not said is the stage's own.
+
+    With several `temperatures` it is one variant for each of them. `prompt` names the text that this assistant
+    is told in place of the usual one (`templates/_assistants`).
+    """
+
+    model: str = ""
+    temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = ()
+    prompt: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        # A default that was written out would win over the stage when it is read again.
+        return {name: value for name, value in handler(self).items() if name in self.model_fields_set}
+
+    @model_validator(mode="after")
+    def _has_one_temperature_or_a_list(self) -> VariantSettings:
+        if self.temperatures and "temperature" in self.model_fields_set:
+            raise ValueError("give temperature or temperatures, not both")
+        if len(set(self.temperatures)) < len(self.temperatures):
+            raise ValueError("temperatures names one of them twice")
+        if "model" in self.model_fields_set and not self.model:
+            raise ValueError("model cannot be empty: leave it out for the stage's own")
+        return self
+
+    def over(self, stage: ModelSettings | None) -> ModelSettings:
+        """The settings that calls are made with; raises ValueError where nobody names a model."""
+        said = {
+            name: getattr(self, name) for name in self.model_fields_set & ModelSettings.model_fields.keys()
+        }
+        if stage is None:
+            if not self.model:
+                raise ValueError("names no model")
+            return ModelSettings.model_validate(said)
+        return stage.model_copy(update=said)
+
+
+VariantName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,23}$")]
+
+
+class MatrixSettings(Settings):
+    """Several simulators and assistants, all combined, over the same jobs; see docs/matrix.md."""
+
+    simulators: dict[VariantName, VariantSettings] = {}
+    assistants: dict[VariantName, VariantSettings] = {}
+
+    @model_validator(mode="after")
+    def _has_cells(self) -> MatrixSettings:
+        if not self.simulators and not self.assistants:
+            raise ValueError("name simulators or assistants, each with the keys in which it differs")
+        for name, variant in self.simulators.items():
+            if variant.prompt is not None:
+                raise ValueError(f"simulator {name} cannot have a prompt: it is for assistants")
+        return self
+
+
 class DebriefQuestion(Settings):
     """A question put to one side after the conversation; its answer is not a turn."""
 
@@ -352,6 +412,7 @@ class RunConfig(Settings):
     adaptive: bool = True
     endpoints: dict[str, EndpointSettings] = {}
     stages: dict[StageName, ModelSettings] = {}
+    matrix: MatrixSettings | None = None
     conversation: ConversationSettings = ConversationSettings()
     gates: GateSettings = GateSettings()
     validation: ValidationSettings = ValidationSettings()
@@ -378,13 +439,22 @@ class RunConfig(Settings):
 
     @model_validator(mode="after")
     def _stages_name_known_endpoints(self) -> RunConfig:
-        for stage, settings in self.stages.items():
+        for stage, settings in self._asking():
             unknown = [name for name in settings.endpoint_names if name not in self.endpoints]
             if self.endpoints and unknown:
                 is_named = "endpoint" in settings.model_fields_set
                 words = name_endpoint(f"stage {stage}", unknown[0], self.endpoints, is_named=is_named)
                 raise PydanticCustomError("unknown_endpoint", "{words}", {"stage": stage, "words": words})
         return self
+
+    def _asking(self) -> Iterator[tuple[str, ModelSettings]]:
+        """Stages, and what of the matrix names endpoints of its own."""
+        yield from self.stages.items()
+        if self.matrix is not None:
+            for side in ("simulator", "assistant"):
+                for name, variant in getattr(self.matrix, f"{side}s").items():
+                    if "endpoint" in variant.model_fields_set or side not in self.stages:
+                        yield f"{side} {name} of the matrix", variant
 
     @property
     def is_adaptive(self) -> bool:

@@ -65,7 +65,8 @@ class DatasetCounts:
         self.findings.update({finding.rule for finding in record.findings})
         self.gates.add(record)
         for side, names in record.served_models.items():
-            served = self.served_models.setdefault(side, Counter())
+            whose = f"{side}, {record.job.cell}" if record.job.cell else side
+            served = self.served_models.setdefault(whose, Counter())
             # A server that makes up a name for each reply must not fill the memory.
             known = [name if name in served or len(served) < _NAMES else "(others)" for name in names]
             served.update(dict.fromkeys(known, 1))

@@ -28,6 +28,7 @@ class CostRow:
     completion_tokens: int
     cost: int | None
     possibly: int | None
+    cell: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ class Costs:
             "models_without_price": self.unpriced,
             "by_model": [
                 {
-                    **{key: value for key, value in asdict(row).items() if key not in ("cost", "possibly")},
+                    **{
+                        key: value for key, value in asdict(row).items()
+                        if key not in ("cost", "possibly") and (key != "cell" or value)
+                    },
                     "usd": None if row.cost is None else usd(row.cost),
                     "possibly_usd_at_most": None if row.possibly is None else usd(row.possibly),
                 }
@@ -97,6 +101,7 @@ def read_costs(reader: Reader, *, is_held: bool = False) -> Costs:
                 each.usage.prompt_tokens, each.usage.cached_tokens, each.usage.completion_tokens,
                 None if price is None else price.cost(each.usage),
                 None if price is None else price.most(lost.prompt_tokens, lost.completion_tokens),
+                each.cell,
             )
         )  # fmt: skip
     lost_calls = in_flight_at_kills(reader.sessions(), is_held=is_held)

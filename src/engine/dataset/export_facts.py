@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from engine.config.identity import identity_digest
+from engine.config.matrix import variants_of
 from engine.dataset.source import Dataset
 from engine.dataset.validation import RULES_VERSION
 from engine.journal.imports import ImportFacts, read_import_facts
@@ -46,16 +47,16 @@ def _run(name: str, reader: Reader) -> dict[str, object]:
     inputs = read_inputs(reader)
     config = inputs.config
     models = {}
-    for side in ("simulator", "assistant"):
-        if side in config.stages:
-            stage = config.stages[side]
-            models[side] = {
-                "model": stage.model,
-                "temperature": stage.temperature,
-                "top_p": stage.top_p,
-                "max_tokens": stage.max_tokens,
-                **({"further": dict(stage.extra)} if stage.extra else {}),
-            }
+    for variant in variants_of(config):
+        settings = variant.settings
+        models[variant.title] = {
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "max_tokens": settings.max_tokens,
+            **({"prompt": variant.prompt} if variant.prompt else {}),
+            **({"further": dict(settings.extra)} if settings.extra else {}),
+        }
     return {
         "kind": "run",
         "name": name,

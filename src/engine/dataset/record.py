@@ -58,7 +58,8 @@ def replay_exchange(reader: Reader, inputs: RunInputs, job: Job, outcome: Outcom
 
 def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> ConversationRecord:
     """The record of a finished conversation, validated by the present rules."""
-    config, dialogue = inputs.config, exchange.dialogue
+    config, dialogue, cell = inputs.config, exchange.dialogue, inputs.cell(job)
+    models = {variant.stage: variant.settings.model for variant in cell.sides.values()}
     scenario, profile = inputs.scenario(job), inputs.profile(job)
     end_reason = dialogue.end_reason or EndReason.FAILED
     findings: tuple[Finding, ...] = ()
@@ -90,11 +91,8 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
         "history": [_message(turn) for turn in dialogue.turns],
         "end_reason": end_reason,
         "rounds": dialogue.rounds,
-        "models": {
-            stage: settings.model
-            for stage, settings in config.stages.items()
-            if stage in ("simulator", "assistant")
-        },
+        # In the configuration's order, which is on record.
+        "models": {stage: models[stage] for stage in (*config.stages, *models) if stage in models},
         "is_rehearsal": config.is_rehearsal or exchange.is_rehearsed,
         "usage": {
             "simulator": _usage(exchange.usage[Role.USER]),
@@ -105,6 +103,10 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
         "flags": [_flag(finding) for finding in findings],
         "rules_version": RULES_VERSION if config.validation.enabled else None,
     }
+    if cell.name:
+        fields["cell"] = {
+            "name": cell.name, "simulator": cell.simulator.name, "assistant": cell.assistant.name,
+        }  # fmt: skip
     if dialogue.debrief:
         fields["debrief"] = [
             {"side": answer.role, "question": answer.question, "answer": answer.answer}

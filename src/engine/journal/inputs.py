@@ -7,11 +7,12 @@ journal alone. At a resume they are what the present files are compared with, be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import orjson
 
-from engine.config.identity import compare, identity_fields
+from engine.config.identity import compare, compare_runs, identity_fields
+from engine.config.matrix import Cell, cells_of
 from engine.config.settings import RunConfig
 from engine.dialogue.dialogue import DialogueRules
 from engine.errors import BadInput, JournalDamaged, UsageError
@@ -26,17 +27,28 @@ from engine.schema.plan import Plan
 from engine.schema.profile import Profile
 from engine.schema.scenario import Prompts, Scenario
 
-_SOURCE, _PROFILE = "source", "profile"
+_SOURCE, _PROFILE, _ASSISTANT = "source", "profile", "assistant"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunInputs:
-    """Everything that a conversation of the run is a function of, beside the models' replies."""
+    """Everything that a conversation of the run is a function of, beside the models' replies.
+
+    `assistant_texts` holds what assistants of a matrix are told in place of the usual text, by name.
+    """
 
     config: RunConfig
     catalog: Catalog
     profiles: Mapping[str, Profile]
     plan: Plan
+    assistant_texts: Mapping[str, str] = field(default_factory=dict)
+    _cells: dict[str, Cell] = field(init=False, default_factory=dict)
+
+    def cell(self, job: Job) -> Cell:
+        """Who holds the conversation of `job`. Raises ConfigError where a side has no model."""
+        if not self._cells:
+            self._cells.update(cells_of(self.config))
+        return self._cells[job.cell]
 
     def scenario(self, job: Job) -> Scenario:
         """The scenario of `job`."""
@@ -54,12 +66,14 @@ class RunInputs:
 
     def prompts(self, job: Job) -> Prompts:
         """Every fixed text of the conversation of `job`."""
-        return render_prompts(
+        prompts = render_prompts(
             self.catalog,
             self.scenario(job),
             self.profile(job),
             assistant_prompt=self.config.conversation.assistant_prompt,
         )
+        own = self.cell(job).assistant.prompt if job.cell else None
+        return prompts if own is None else replace(prompts, assistant_setup=self.assistant_texts[own])
 
     def rules(self, job: Job) -> DialogueRules:
         """How the conversation of `job` is held."""
@@ -78,7 +92,7 @@ class RunInputs:
 
 async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
     """Store what is not stored yet. Called after `differences_from` found nothing, before any call."""
-    for kind in (_SOURCE, _PROFILE):
+    for kind in (_SOURCE, _PROFILE, _ASSISTANT):
         texts = {name: body for its_kind, name, body in input_contents(inputs) if its_kind == kind}
         await journal.put_contents(kind, texts)
     await journal.put_identity(STAGE, identity_fields(inputs.config))
@@ -89,11 +103,13 @@ async def put_inputs(journal: Journal, inputs: RunInputs) -> None:
 
 
 def input_contents(inputs: RunInputs) -> Iterator[tuple[str, str, bytes]]:
-    """(kind, name, text) of all templates and of the profiles that the plan needs."""
+    """(kind, name, text) of all templates and of the profiles that the plan needs; assistants' own texts."""
     for name, text in inputs.catalog.sources().items():
         yield _SOURCE, name, text.encode()
     for profile_id in inputs.plan.profile_ids_used():
         yield _PROFILE, profile_id, encode_profile(inputs.profiles[profile_id])
+    for name, text in inputs.assistant_texts.items():
+        yield _ASSISTANT, name, text.encode()
 
 
 def stored_plan(reader: Reader) -> Plan | None:
@@ -130,7 +146,13 @@ def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, 
     """
     if reader.meta("plan") is None:  # nothing was asked yet
         return []
-    found = compare(reader.identity(STAGE), identity_fields(inputs.config))
+    found = compare_runs(reader.identity(STAGE), identity_fields(inputs.config))
+    for name, body in reader.contents(_ASSISTANT):
+        found += compare(
+            {name: body.decode()},
+            {name: text for own, text in inputs.assistant_texts.items() if own == name},
+            kind="assistant's prompt ",
+        )
     then = {name: body.decode() for name, body in reader.contents(_SOURCE)}
     now = dict(inputs.catalog.sources())
     shared = _task_slugs(then) & _task_slugs(now) | {""}
@@ -186,6 +208,7 @@ def read_inputs(reader: Reader) -> RunInputs:
         Catalog.from_sources(sources, settings.language),
         _StoredProfiles(reader),
         plan,
+        {name: body.decode() for name, body in reader.contents(_ASSISTANT)},
     )
 
 
@@ -240,6 +263,7 @@ def encode_plan(plan: Plan) -> str:
             "repeats": plan.repeats,
             "limit": plan.limit,
             "explicit": explicit,
+            **({"cells": plan.cells} if plan.cells else {}),
         }
     ).decode()
 
@@ -255,6 +279,7 @@ def decode_plan(text: str) -> Plan:
             data["repeats"],
             data["limit"],
             None if explicit is None else tuple(Job(*fields) for fields in explicit),
+            tuple(data.get("cells", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise JournalDamaged(f"the journal's plan cannot be read: {error}") from error

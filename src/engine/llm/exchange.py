@@ -14,7 +14,7 @@ from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
 from engine.errors import JournalDamaged
 from engine.schema.call import CallKey, CallRecord, Reply, Usage
 from engine.schema.conversation import REHEARSAL_MARK, STAGE, EndReason, Role
-from engine.schema.job import Job
+from engine.schema.job import Job, without_cell
 from engine.schema.scenario import Prompts
 from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
@@ -114,7 +114,7 @@ class Exchange:
             CallKey(STAGE, job_id, ask.step, ask.attempt),
             ask.side,
             log.fork(ask.aside) if ask.aside and self._keeps_requests else log,
-            f"{job_id}/{side}",
+            f"{without_cell(job_id)}/{side}",
         )
 
     def __repr__(self) -> str:

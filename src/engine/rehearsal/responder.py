@@ -126,6 +126,8 @@ def _misspeak(kind: Defect, view: SimulatorView, conversation: Dice, dice: Dice)
 
 
 def _assist(view: AssistantView, asked: Asked, dice: Dice, seed: int, defect_rate: float) -> str:
+    if view.is_to_repeat and view.own_turns:
+        return view.own_turns[0]
     flaw = assistant_flaw(seed, defect_rate, view.opening, asked.cache_key)
     if flaw is not None and flaw.turn == len(view.own_turns) + 1:
         frames = LANGUAGES[view.language]

@@ -1,5 +1,7 @@
 """A user's turn: react to the reply by naming one of its options, say something of oneself, ask on.
 
+Whoever hears the same options word by word once more objects: it is all that this simulator notices of poor help.
+
 Frames that must not recur within a conversation are walked in an order that the conversation fixes, a few
 steps per turn; what may vary freely is drawn from the request.
 """
@@ -103,7 +105,9 @@ def _write_later(
     turn = len(view.own_turns)
     options = option_names(view.heard)
     slots = _pick(options, dice)
-    if slots:
+    if view.is_heard_again and options:
+        parts = [frames.objections[(offset + turn) % len(frames.objections)]]
+    elif slots:
         picks = frames.picks_part if _are_parts(words, options[0]) else frames.picks
         parts = [picks[(offset + turn) % len(picks)].format_map(slots)]
     else:

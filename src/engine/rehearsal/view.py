@@ -34,6 +34,7 @@ _DEBRIEF_WORDS = (
     ),
     *("summarise", "summarize", "本次对话", "这段对话", "以上对话", "这次对话", "总结"),
 )
+_TO_REPEAT = re.compile(r"\brepeat the suggestions\b|重复你之前给过的建议", re.I)
 _CLERICAL = re.compile(r"\bJSON\b|\b(?:annotat|evaluat|translat|classif)|\brate the\b|翻译|标注|评分", re.I)
 _ADVICE_ASKED = re.compile(
     r"\b(?:recommend|suggest|help|plan|choose|choosing|looking for|advice|options?|ideas?)\b"
@@ -44,7 +45,10 @@ _ADVICE_ASKED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SimulatorView:
-    """The simulator's side. `heard` is the last assistant turn, without the end prompt after it."""
+    """The simulator's side. `heard` is the last assistant turn, without the end prompt after it.
+
+    `is_heard_again`: it is the turn before it, word by word.
+    """
 
     setup: str
     profile: ProfileLines
@@ -54,17 +58,22 @@ class SimulatorView:
     heard: str
     end_prompt: str
     end_phrase: str
+    is_heard_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AssistantView:
-    """The assistant's side. `opening` is the user's first turn that says what it is about."""
+    """The assistant's side. `opening` is the user's first turn that says what it is about.
+
+    `is_to_repeat`: it is told to give its suggestions again, whatever the user says.
+    """
 
     language: str
     topic: Topic
     opening: str
     own_turns: tuple[str, ...]
     heard: tuple[str, ...]
+    is_to_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,7 @@ def _simulator_side(messages: tuple[Message, ...], start: int, profile: ProfileL
         heard,
         end_prompt,
         end_phrase or LANGUAGES[language].end_phrase,
+        len(own_turns) > 1 and heard == _split_end_prompt(messages[-3].text)[0],
     )
 
 
@@ -168,4 +178,5 @@ def _assistant_side(messages: tuple[Message, ...]) -> View:
         kind = "" if topic.task != NEUTRAL or _ADVICE_ASKED.search(last) else "short"
     if kind:
         return QuestionView(kind, language, topic, ())
-    return AssistantView(language, topic, opening, own_turns, heard)
+    is_to_repeat = any(_TO_REPEAT.search(message.text) for message in messages[:start])
+    return AssistantView(language, topic, opening, own_turns, heard, is_to_repeat)

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from engine.config.identity import identity_fields
+from engine.config.matrix import variants_of
 from engine.config.settings import LimitSettings, ModelLimitSettings, RunConfig
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.inputs import read_inputs
@@ -144,7 +145,8 @@ def _changed(limits: LimitSettings, wanted: Adjustment) -> LimitSettings:
 
 
 def _refuse_unasked(config: RunConfig, endpoint: str, model: str) -> None:
-    asked = {stage.model for stage in config.stages.values() if endpoint in stage.endpoint_names}
+    asking = [*config.stages.values(), *(each.settings for each in variants_of(config))]
+    asked = {each.model for each in asking if endpoint in each.endpoint_names}
     if model not in asked:
         raise UsageError(
             f"--model: no stage of the run asks endpoint {endpoint} for {model!r}. "

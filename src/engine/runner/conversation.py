@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from engine.config.matrix import Cell
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
 from engine.llm.caller import Caller, failure_status, reserved_tokens
@@ -26,20 +27,23 @@ async def hold_conversation(
     *,
     first: FirstAnswers[Exchange] | None = None,
     reservations: Reservations | None = None,
+    cell: Cell | None = None,
 ) -> tuple[EndReason, str] | None:
     """Hold the conversation to its end and journal its outcome; returns the end reason and a failure's note.
 
     Recorded replies in `history` are used without asking. A failed call ends this conversation alone. None:
     `first` holds the outcome back, since the endpoint may refuse all conversations alike. Raises Draining,
-    leaving the conversation unfinished, when the run is stopping.
+    leaving the conversation unfinished, when the run is stopping. `cell` says by which names the sides are
+    on record; by default those of a run without a matrix.
     """
+    keys = {side: side.value if cell is None else cell.sides[side].key for side in models}
     placements = {side: Placement() for side in models}
     note, is_held_back = "", False
     try:
         while (question := exchange.question) is not None:
             side, model = question.side, models[question.side]
             if reservations is not None:
-                await reservations.note(side, reserved_tokens(question.messages, model.form.max_tokens))
+                await reservations.note(keys[side], reserved_tokens(question.messages, model.form.max_tokens))
             try:
                 answer = await caller.ask(
                     question.key, model, question.messages, cache_key=question.cache_key, history=history,
@@ -51,11 +55,11 @@ async def hold_conversation(
                 exchange.end(EndReason.CONTEXT_FULL if is_full else EndReason.FAILED)
                 note = orjson.dumps({"step": question.key.step, **failure_status(failure)}).decode()
                 if first is not None and (at := placements[side].endpoint) is not None:
-                    is_held_back = first.holds_back(exchange, side, at, model.pool, failure, note)
+                    is_held_back = first.holds_back(exchange, keys[side], at, model.pool, failure, note)
             else:
                 exchange.receive(answer.reply, answer.seq)
                 if first is not None and (at := placements[side].endpoint) is not None:
-                    first.answered(at, side)
+                    first.answered(at, keys[side])
     finally:
         for placement in placements.values():
             placement.leave()

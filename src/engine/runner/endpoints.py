@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import cast
 
 from engine.clock import Clock
+from engine.config.matrix import Cell, cells_of, variants_of
 from engine.config.settings import EndpointSettings, LimitSettings, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
@@ -19,6 +20,7 @@ from engine.llm.pool import EndpointPool, Model, Route
 from engine.logs import SECRETS
 from engine.schema.call import CallKind
 from engine.schema.conversation import STAGE, Role
+from engine.schema.job import cell_of
 from engine.wire.formats import FORMATS, OPENAI, Encoder, Format
 from engine.wire.openai import RequestForm
 from engine.wire.reply_schema import ReplySchema, schema_parameters, with_parameters
@@ -27,7 +29,6 @@ _WINDOW_S = 60.0
 # Concurrency and limits bound what is in the air and may be raised meanwhile; a transport opens as many
 # connections as it needs.
 _MOST_CONNECTIONS = 100_000
-_SIDES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 async def open_models(
@@ -36,14 +37,19 @@ async def open_models(
     endpoints: Mapping[str, EndpointSettings],
     clock: Clock,
     opened: dict[str, Endpoint],
-) -> dict[Role, Model]:
-    """The models of both sides, on endpoints that `stack` closes; `opened` collects those by name.
+) -> dict[str, dict[Role, Model]]:
+    """The models of both sides by cell, on endpoints that `stack` closes; `opened` collects those by name.
 
     Raises ConfigError where a model, an endpoint or a key is missing.
     """
+    models: dict[str, Model] = {}
+    for each in variants_of(config):
+        models[each.key] = await open_model(
+            stack, each.stage, each.settings, config, endpoints, clock, opened
+        )
     return {
-        side: await open_model(stack, stage, config.stages.get(stage), config, endpoints, clock, opened)
-        for side, stage in _SIDES.items()
+        name: {role: models[variant.key] for role, variant in cell.sides.items()}
+        for name, cell in cells_of(config).items()
     }
 
 
@@ -192,16 +198,18 @@ def refill_windows(
 def _model(config: RunConfig, stage: str, step: str) -> str | None:
     """The model that a recorded call asked; None where that is not known."""
     if stage == STAGE:
-        names = [name for side, name in _SIDES.items() if f"{side.value}-" in step]
-    else:
-        names = [name for name in config.stages if name == stage]
-    settings = config.stages.get(names[0]) if names else None
+        models = {each.settings.model for each in variants_of(config) if f"{each.role.value}-" in step}
+        return models.pop() if len(models) == 1 else None
+    settings = next((its for name, its in config.stages.items() if name == stage), None)
     return None if settings is None else settings.model
 
 
-def has_answered(reader: Reader, endpoint: str, side: str) -> bool:
-    """Whether the journal holds a reply of this endpoint to this side; reads all where there is none."""
+def has_answered(cells: Mapping[str, Cell], reader: Reader, endpoint: str, key: str) -> bool:
+    """Whether the journal holds a reply of this endpoint to this variant; reads all where there is none."""
+    role = Role(key.partition("@")[0])
+    held = {name for name, cell in cells.items() if cell.sides[role].key == key}
     return any(
-        call.kind == CallKind.REPLY and call.endpoint == endpoint and f"{side}-" in call.step
+        call.kind == CallKind.REPLY and call.endpoint == endpoint and f"{role.value}-" in call.step
+        and cell_of(call.item) in held
         for call in reader.call_facts_from(STAGE, 1)
-    )
+    )  # fmt: skip

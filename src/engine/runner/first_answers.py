@@ -62,7 +62,8 @@ class _Watch(Generic[HeldT]):
 class FirstAnswers(Generic[HeldT]):
     """What each endpoint answered first; `has_answered(endpoint, side)` says it of earlier sessions too.
 
-    A side is a `Role` of the conversations, or the name of another stage's model.
+    A side is a `Role` of the conversations, in a matrix with its variant (`user@small`), or the name of
+    another stage's model.
     """
 
     def __init__(self, drain: Drain, has_answered: Callable[[str, str], bool]) -> None:
@@ -144,13 +145,16 @@ _STAGES: dict[str, str] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 def _refusal(endpoint: Endpoint, failure: CallFailed, side: str) -> ConfigError:
+    side, _, variant = side.partition("@") if side.partition("@")[0] in _STAGES else (side, "", "")
     stage = _STAGES.get(side, side)
+    place = f"matrix.{stage}s ({variant})" if variant else f"stages.{stage}"
     what, again = "conversation", "repeat `engine run`, or correct the run's run.yaml and `engine resume`"
     if side not in _STAGES:
         what, again = "item", "repeat the command"
     return ConfigError(
         f"endpoint {endpoint.name} ({endpoint.url}) refused the calls of {FEW} {what}s alike, and "
-        f"never gave the {stage} a reply: {failure}. No {what} will fare better before stages.{stage} "
+        f"never gave the {f'{stage} {variant}' if variant else stage} a reply: {failure}. No {what} will fare "
+        f"better before {place} "
         f"or the server is changed. Nothing is lost, and these {what}s are taken up again: correct the "
         f"configuration and {again}."
     )

@@ -11,13 +11,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import apsw
 
+from engine.config.matrix import variants_of
 from engine.errors import CannotWrite, UsageError
-from engine.journal.inputs import RunInputs
+from engine.journal.inputs import RunInputs, stored_plan
 from engine.journal.journal import JOURNAL_NAME, open_for_writing
 from engine.journal.reader import Reader, open_if_begun
 from engine.journal.rows import call_values, outcome_values
@@ -27,7 +29,7 @@ from engine.runner.endpoints import request_form
 from engine.runner.merge import temporary_folder
 from engine.runner.run_folder import RunFolder
 from engine.schema.call import CallKind, CallRecord, OutcomeRecord, call_seed
-from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.conversation import STAGE, EndReason
 from engine.schema.job import Job
 from engine.wire.formats import decode_recorded
 
@@ -95,35 +97,50 @@ def _take_over(reader: Reader, inputs: RunInputs, journal: Path, name: str) -> i
 
 def matching(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Exchange, list[CallRecord]]]:
     """For each job of the plan, in its order, of which replies still match: how far it got, and with what."""
-    stages = inputs.config.stages
-    forms = {Role.USER: request_form(stages["simulator"]), Role.ASSISTANT: request_form(stages["assistant"])}
+    forms = {each.key: request_form(each.settings) for each in variants_of(inputs.config)}
     for job, recorded in _recorded(reader, inputs):
-        replies = {(its.step, its.attempt): its for its in recorded if its.kind == CallKind.REPLY}
-        exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
-        used: list[CallRecord] = []
-        while (question := exchange.question) is not None:
-            record = replies.get((question.key.step, question.key.attempt))
-            seed = call_seed(inputs.config.seed, question.key)
-            digest = forms[question.side].digest(question.messages, seed=seed)
-            if record is None or record.request_digest != digest:
-                break
-            used.append(record)
-            exchange.receive(decode_recorded(record.reply), record.seq)
-        if used:
-            yield exchange, used
+        sides = inputs.cell(job).sides
+        best: tuple[Exchange, list[CallRecord]] | None = None
+        for calls in recorded:
+            replies = {(its.step, its.attempt): its for its in calls if its.kind == CallKind.REPLY}
+            exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
+            used: list[CallRecord] = []
+            while (question := exchange.question) is not None:
+                record = replies.get((question.key.step, question.key.attempt))
+                seed = call_seed(inputs.config.seed, question.key)
+                digest = forms[sides[question.side].key].digest(question.messages, seed=seed)
+                if record is None or record.request_digest != digest:
+                    break
+                used.append(record._replace(item=job.job_id))
+                exchange.receive(decode_recorded(record.reply), record.seq)
+            if used and (best is None or len(used) > len(best[1])):
+                best = exchange, used
+        if best is not None:
+            yield best
 
 
-def _recorded(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, list[CallRecord]]]:
-    """Every job of the plan that has calls, and those calls."""
+def _recorded(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, list[list[CallRecord]]]]:
+    """Every job of the plan that has calls, and those calls, of each cell in which the old run held it.
+
+    A job has the same seeds in all cells, so that another cell's conversation, or that of a run without a matrix,
+    may be the same.
+    """
     unfinished = reader.unfinished()
+    old = stored_plan(reader)
+    cells = old.cells if old is not None and old.cells else ("",)
     jobs = inputs.plan.jobs()
     while batch := list(islice(jobs, _BATCH)):
-        outcomes = reader.outcomes(STAGE, [job.job_id for job in batch])
-        for job in batch:
-            outcome = outcomes.get(job.job_id)
-            seqs = [*(outcome.calls if outcome else ()), *unfinished.get((STAGE, job.job_id), ())]
-            if seqs:
-                yield job, reader.calls(seqs)
+        names = [[replace(job, cell=cell).job_id for cell in cells] for job in batch]
+        outcomes = reader.outcomes(STAGE, [name for each in names for name in each])
+        for job, its_names in zip(batch, names, strict=True):
+            found = []
+            for name in its_names:
+                outcome = outcomes.get(name)
+                seqs = [*(outcome.calls if outcome else ()), *unfinished.get((STAGE, name), ())]
+                if seqs:
+                    found.append(reader.calls(seqs))
+            if found:
+                yield job, found
 
 
 def _insert(connection: apsw.Connection, table: str, values: tuple[object, ...]) -> None:

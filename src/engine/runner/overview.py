@@ -18,6 +18,7 @@ from engine.journal.usage import source_of
 from engine.llm.prices import PRICES, Price, decode_prices, usd
 from engine.schema.call import CallKind, Usage
 from engine.schema.conversation import STAGE, EndReason, Role
+from engine.schema.job import cell_of
 
 # Rates are taken over the first of these spans (seconds) that holds enough; conversations may be slow.
 _SPANS_S = (300.0, 900.0, 3600.0)
@@ -126,7 +127,7 @@ class RunWatch:
         self._kinds: dict[str, int] = {}
         self._tokens = [0, 0, 0]
         self._cost = 0
-        self._prices: dict[str, Price | None] = {}
+        self._prices: dict[tuple[str, str], Price | None] = {}
 
     def look(self, now: float, *, is_held: bool) -> Overview:
         """The run at Unix time `now`; `is_held` says whether a process works on it."""
@@ -147,7 +148,11 @@ class RunWatch:
         plan = stored_plan(self._reader)
         self._planned = 0 if plan is None else len(plan)
         prices = decode_prices(self._reader.meta(PRICES))
-        self._prices = {side: prices.get(source_of(self._reader, STAGE, side).model) for side in Role}
+        cells = ("",) if plan is None or not plan.cells else plan.cells
+        self._prices = {
+            (side, cell): prices.get(source_of(self._reader, STAGE, side, cell).model)
+            for side in Role for cell in cells
+        }  # fmt: skip
         # What another process did says little about this one's rate.
         self._ended = Recent(session.started_at)
         self._replied = Recent(session.started_at)
@@ -223,7 +228,7 @@ class RunWatch:
             self._tokens[1] += call.completion_tokens
             self._tokens[2] += call.cached_tokens
             side = Role.USER if "user-" in call.step else Role.ASSISTANT
-            if (price := self._prices.get(side)) is not None:
+            if (price := self._prices.get((side, cell_of(call.item)))) is not None:
                 self._cost += price.cost(
                     Usage(call.prompt_tokens, call.completion_tokens, call.cached_tokens)
                 )

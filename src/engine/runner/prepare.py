@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.config.matrix import cell_names
 from engine.config.settings import RunConfig
 from engine.errors import BadInput
 from engine.journal.inputs import RunInputs
+from engine.runner.assistant_texts import load_assistant_texts
 from engine.runner.job_file import load_jobs
 from engine.scenarios.catalog import Catalog
 from engine.scenarios.places import find_folder
@@ -30,8 +32,10 @@ def prepare(config: RunConfig, *, config_dir: Path | None = None) -> RunInputs:
         config.repeat,
         config.limit,
         explicit,
+        cell_names(config),
     )
-    inputs = RunInputs(config, catalog, profiles, plan)
+    texts = load_assistant_texts(templates, config)
+    inputs = RunInputs(config, catalog, profiles, plan, texts)
     if explicit is not None:
         for job in plan.jobs():
             inputs.profile(job)

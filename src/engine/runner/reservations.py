@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from engine.config.settings import RunConfig, StageName
+from engine.config.matrix import Variant, variants_of
+from engine.config.settings import RunConfig
 from engine.journal.inputs import RunInputs
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.journal.usage import reservation_key
 from engine.llm.caller import reserved_tokens
 from engine.llm.exchange import Exchange
-from engine.schema.conversation import Role
-
-_STAGES: dict[Role, StageName] = {Role.USER: "simulator", Role.ASSISTANT: "assistant"}
 
 
 class Fewest(NamedTuple):
@@ -44,23 +42,28 @@ class Reservations:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._largest: dict[str, int] = {side: largest_on_record(journal.reader, side) for side in _STAGES}
+        self._largest: dict[str, int] = {}
 
     async def note(self, source: str, tokens: int) -> None:
         """Put `tokens` of a side or a stage on record, if they are more than ever before.
 
         They may be reserved after that.
         """
-        if source not in self._largest:
-            self._largest[source] = largest_on_record(self._journal.reader, source)
-        if tokens > self._largest[source]:
+        if tokens > self._reserved(source):
             self._largest[source] = tokens
             await self._journal.put_meta(reservation_key(source), str(tokens))
 
     def fewest(self, config: RunConfig, endpoint: str, model: str | None = None) -> Fewest:
         """The smallest limits that admit every call so far at `endpoint`; of `model` alone, where given."""
-        sides = _sides_at(config, endpoint, model)
-        return _fewest((self._largest[side], config.stages[_STAGES[side]].max_tokens) for side in sides)
+        return _fewest(
+            (self._reserved(variant.key), variant.settings.max_tokens)
+            for variant in _asking(config, endpoint, model)
+        )
+
+    def _reserved(self, source: str) -> int:
+        if source not in self._largest:
+            self._largest[source] = largest_on_record(self._journal.reader, source)
+        return self._largest[source]
 
     def __repr__(self) -> str:
         return f"Reservations({', '.join(f'{source} {n:,}' for source, n in self._largest.items())})"
@@ -76,16 +79,16 @@ def fewest_from_journal(
 ) -> Fewest:
     """The smallest limits that may admit the calls of a run at `endpoint`, from its journal."""
     reserved = []
-    for side in _sides_at(config, endpoint, model):
-        max_tokens = config.stages[_STAGES[side]].max_tokens
+    for variant in _asking(config, endpoint, model):
+        max_tokens = variant.settings.max_tokens
         question = None
         if (job := next(inputs.plan.jobs(), None)) is not None:
             question = Exchange(job, inputs.prompts(job), inputs.rules(job)).question
         # Any prompt has a token; that of the side which opens is known.
         opening = 1 + max_tokens
-        if question is not None and question.side is side:
+        if question is not None and question.side is variant.role:
             opening = reserved_tokens(question.messages, max_tokens)
-        reserved.append((max(opening, largest_on_record(reader, side)), max_tokens))
+        reserved.append((max(opening, largest_on_record(reader, variant.key)), max_tokens))
     return _fewest(reserved)
 
 
@@ -99,9 +102,9 @@ def _fewest(reserved: Iterable[tuple[int, int]]) -> Fewest:
     )
 
 
-def _sides_at(config: RunConfig, endpoint: str, model: str | None) -> list[Role]:
+def _asking(config: RunConfig, endpoint: str, model: str | None) -> list[Variant]:
+    """Who asks `endpoint`, for `model` alone where one is given."""
     return [
-        side for side, stage in _STAGES.items()
-        if stage in config.stages and endpoint in config.stages[stage].endpoint_names
-        and model in (None, config.stages[stage].model)
+        variant for variant in variants_of(config)
+        if endpoint in variant.settings.endpoint_names and model in (None, variant.settings.model)
     ]  # fmt: skip

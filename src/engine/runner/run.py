@@ -19,6 +19,7 @@ import orjson
 
 from engine.clock import Clock
 from engine.config.identity import identity_fields, refuse
+from engine.config.matrix import cells_of, variants_of
 from engine.config.settings import EndpointSettings
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
@@ -71,7 +72,7 @@ async def work_on_run(
                 raise refuse(folder.name, differences)
             check_plan(journal.reader, inputs.plan)
             models = await open_models(session.stack, config, endpoints, clock, progress.endpoints)
-            session.asked += [config.stages["simulator"], config.stages["assistant"]]
+            session.asked += [each.settings for each in variants_of(config)]
             _check_unfinished(journal, inputs, models)
             folder.write_settings(config, identity_fields(config), config_dir)
             await put_inputs(journal, inputs)
@@ -99,17 +100,18 @@ async def work_on_run(
 async def _hold_all(
     session: Session,
     inputs: RunInputs,
-    models: Mapping[Role, Model],
+    models: Mapping[str, Mapping[Role, Model]],
     *,
     retry_failed: bool,
 ) -> None:
     """Hold what has not ended, and journal how each conversation did."""
     journal, progress, log = session.journal, session.progress, session.log
     served = ServedModels(journal, log)
-    first: FirstAnswers[Exchange] = FirstAnswers(session.drain, partial(has_answered, journal.reader))
+    answered = partial(has_answered, cells_of(inputs.config), journal.reader)
+    first: FirstAnswers[Exchange] = FirstAnswers(session.drain, answered)
 
     async def note_end(exchange: Exchange, reason: EndReason, note: str) -> None:
-        await served.note(exchange)
+        await served.note(exchange, inputs.cell(exchange.job))
         progress.count(reason.value)
         if reason is EndReason.FAILED:
             log.event_sparingly("conversation.failed", job_id=exchange.job.job_id, failure=note)
@@ -126,12 +128,13 @@ async def _hold_all(
         exchange = Exchange(job, inputs.prompts(job), inputs.rules(job))
         end = await hold_conversation(
             exchange,
-            models,
+            models[job.cell],
             session.caller,
             journal,
             history,
             first=first,
             reservations=session.reservations,
+            cell=inputs.cell(job),
         )
         if end is not None:
             await note_end(exchange, *end)
@@ -166,7 +169,9 @@ def _has_failed(outcome: OutcomeRecord) -> bool:
     return bool(outcome.note) and orjson.loads(outcome.note)["reason"] != "context_full"
 
 
-def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role, Model]) -> None:
+def _check_unfinished(
+    journal: Journal, inputs: RunInputs, models: Mapping[str, Mapping[Role, Model]]
+) -> None:
     """Replay every unfinished conversation without a call; raises IdentityChanged at the first difference."""
     index = inputs.plan.index()
     for item in journal.unfinished_items(STAGE):
@@ -179,7 +184,7 @@ def _check_unfinished(journal: Journal, inputs: RunInputs, models: Mapping[Role,
         while (question := exchange.question) is not None:
             seed = call_seed(inputs.config.seed, question.key)
             record = history.find(
-                question.key, models[question.side].form.digest(question.messages, seed=seed)
+                question.key, models[job.cell][question.side].form.digest(question.messages, seed=seed)
             )
             if record is None:
                 break

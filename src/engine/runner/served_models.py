@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import orjson
 
+from engine.config.matrix import Cell
 from engine.journal.journal import Journal
 from engine.llm.exchange import Exchange
 from engine.logs import EventLog
-from engine.schema.conversation import Role
 
 _META = "served_models"
 # A server that makes up a name for each reply fills neither the memory nor the log.
@@ -28,11 +28,11 @@ class ServedModels:
         text = journal.reader.meta(_META)
         self._seen: dict[str, list[str]] = {} if text is None else orjson.loads(text)
 
-    async def note(self, exchange: Exchange) -> None:
-        """Take note of who answered in a conversation that has ended."""
+    async def note(self, exchange: Exchange, cell: Cell) -> None:
+        """Take note of who answered in a conversation of `cell` that has ended."""
         is_news = False
         for role, names in exchange.served_models.items():
-            side = "simulator" if role is Role.USER else "assistant"
+            side = cell.sides[role].title
             seen = self._seen.setdefault(side, [])
             for name in sorted(names - {""} - set(seen)):
                 if len(seen) >= _MOST:

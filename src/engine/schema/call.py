@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import xxhash
 
+from engine.schema.conversation import STAGE
+from engine.schema.job import without_cell
+
 
 class CallKey(NamedTuple):
     """Identity of a call: a step is one question to one model, an attempt one way of asking it."""
@@ -22,8 +25,12 @@ class CallKey(NamedTuple):
 
 
 def call_seed(run_seed: int, key: CallKey) -> int:
-    """31 bits from the run's seed and the call's own identity: other calls do not enter it (P8)."""
-    text = f"{run_seed}/{key.stage}/{key.item}/{key.step}/{key.attempt}"
+    """31 bits from the run's seed and the call's own identity: other calls do not enter it (P8).
+
+    All cells of a matrix have the seeds of their job, so that they differ in nothing but their models.
+    """
+    item = without_cell(key.item) if key.stage == STAGE else key.item
+    text = f"{run_seed}/{key.stage}/{item}/{key.step}/{key.attempt}"
     return xxhash.xxh3_64_intdigest(text.encode()) >> 33
 
 
@@ -59,11 +66,20 @@ class Reply(NamedTuple):
 
 
 class CallKind(StrEnum):
-    """What a call record is. Only a reply is replayed; the others are for accounts and blame."""
+    """What a call record is. Only a reply is replayed; the others are for accounts and blame.
+
+    `possibly_paid` and `retried` are tries that failed: a later session goes on counting from them. A retried
+    one cost nothing. `failed` is the last one of a call that nobody can have paid for.
+    """
 
     REPLY = "reply"
     POSSIBLY_PAID = "possibly_paid"
+    RETRIED = "retried"
     FAILED = "failed"
+
+
+# The note of a possibly paid try that was ended from this side: by a stop, and not by a failure of its own.
+CUT_OFF = b"cancelled"
 
 
 class CallRecord(NamedTuple):

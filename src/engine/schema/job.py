@@ -1,4 +1,8 @@
-"""A job is profile x scenario x repeat; its id is made of those, never of a position in a plan."""
+"""A job is profile x scenario x repeat; its id is made of those, never of a position in a plan.
+
+Where a run holds each job with several models (a matrix), a conversation is that of a job in a *cell*, and
+its id names the cell behind the job's: `travel-3-p1-0@small~good`.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,43 @@ from dataclasses import dataclass
 # Ids become parts of file names and of HTTP bodies: nothing that could leave its folder.
 TASK_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,31}")
 PROFILE_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+CELL_MARK = "@"
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One conversation to be held. `opener` overrides the run's opener for this job alone."""
+    """One conversation to be held. `opener` overrides the run's opener for this job alone.
+
+    `cell` is the cell of the run's matrix; empty where it has none.
+    """
 
     task: str
     scenario_number: int
     profile_id: str
     repeat: int = 0
     opener: str | None = None
+    cell: str = ""
 
     @property
     def job_id(self) -> str:
-        """`<task>-<scenario number>-<profile id>-<repeat>`, stable across plans."""
-        return f"{self.task}-{self.scenario_number}-{self.profile_id}-{self.repeat}"
+        """`<task>-<scenario number>-<profile id>-<repeat>`, in a matrix with `@<cell>`."""
+        shared = f"{self.task}-{self.scenario_number}-{self.profile_id}-{self.repeat}"
+        return f"{shared}{CELL_MARK}{self.cell}" if self.cell else shared
 
     @classmethod
     def parse(cls, job_id: str) -> Job:
         """The job of an id; the opener, which is no part of it, stays open. Raises ValueError."""
-        task, number, rest = job_id.split("-", 2)
+        shared, _, cell = job_id.partition(CELL_MARK)
+        task, number, rest = shared.split("-", 2)
         profile_id, _, repeat = rest.rpartition("-")
-        return cls(task, int(number), profile_id, int(repeat))
+        return cls(task, int(number), profile_id, int(repeat), cell=cell)
+
+
+def without_cell(job_id: str) -> str:
+    """The id of the job alone, under which the conversations of all cells are paired."""
+    return job_id.partition(CELL_MARK)[0]
+
+
+def cell_of(job_id: str) -> str:
+    """The cell that an id names; empty where it names none."""
+    return job_id.partition(CELL_MARK)[2]

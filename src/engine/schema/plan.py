@@ -1,7 +1,8 @@
 """A plan says which jobs a run holds and in which order; it is expanded lazily.
 
 Plan order is repeat, then profile, then scenario, so that every prefix of a plan is balanced and a
-pilot with a limit grows into the full run without touching what is done.
+pilot with a limit grows into the full run without touching what is done. In a matrix each job is held in
+every cell before the next one comes, so that every prefix is paired, too.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from engine.schema.job import Job
+from engine.schema.job import Job, without_cell
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Either the product of profiles and scenarios, or an explicit list of jobs.
 
-    `scenarios` holds (task slug, scenario number) in stable order. `limit` keeps the first jobs only.
+    `scenarios` holds (task slug, scenario number) in stable order. `limit` keeps the first jobs only. With
+    `cells`, each job stands in the plan once for every cell.
     """
 
     profile_ids: tuple[str, ...] = ()
@@ -25,8 +27,14 @@ class Plan:
     repeats: int = 1
     limit: int | None = None
     explicit: tuple[Job, ...] | None = None
+    cells: tuple[str, ...] = ()
 
     def __len__(self) -> int:
+        return self.job_count * max(1, len(self.cells))
+
+    @property
+    def job_count(self) -> int:
+        """How many jobs there are, each counted once whatever the cells."""
         if self.explicit is not None:
             total = len(self.explicit)
         else:
@@ -34,8 +42,11 @@ class Plan:
         return total if self.limit is None else min(self.limit, total)
 
     def jobs(self) -> Iterator[Job]:
-        """All jobs in plan order, one at a time."""
-        return islice(self._all_jobs(), self.limit)
+        """All jobs in plan order, one at a time; in a matrix, each of them in every cell."""
+        jobs = islice(self._all_jobs(), self.limit)
+        if not self.cells:
+            return jobs
+        return (replace(job, cell=cell) for job in jobs for cell in self.cells)
 
     def _all_jobs(self) -> Iterator[Job]:
         if self.explicit is not None:
@@ -51,14 +62,14 @@ class Plan:
         if self.explicit is not None:
             yield from dict.fromkeys(job.profile_id for job in self.jobs())
         elif self.scenarios:
-            needed = -(-len(self) // len(self.scenarios))
+            needed = -(-self.job_count // len(self.scenarios))
             yield from self.profile_ids[: min(needed, len(self.profile_ids))]
 
     def scenarios_used(self) -> tuple[tuple[str, int], ...]:
         """Each (task, scenario number) that some job of the plan needs, in order."""
         if self.explicit is not None:
             return tuple(dict.fromkeys((job.task, job.scenario_number) for job in self.jobs()))
-        return self.scenarios[: len(self)]
+        return self.scenarios[: self.job_count]
 
     def index(self) -> PlanIndex:
         """Look-ups by job; its memory is that of the profiles and scenarios, or of the explicit list."""
@@ -75,10 +86,11 @@ class Plan:
 class PlanIndex:
     """Where a job stands in a plan."""
 
-    __slots__ = ("_explicit", "_length", "_profiles", "_repeats", "_scenarios")
+    __slots__ = ("_cells", "_explicit", "_length", "_profiles", "_repeats", "_scenarios")
 
     def __init__(self, plan: Plan) -> None:
-        self._length = len(plan)
+        self._length = plan.job_count
+        self._cells = {cell: i for i, cell in enumerate(plan.cells or ("",))}
         self._repeats = plan.repeats
         self._profiles = {profile_id: i for i, profile_id in enumerate(plan.profile_ids)}
         self._scenarios = {scenario: i for i, scenario in enumerate(plan.scenarios)}
@@ -88,8 +100,11 @@ class PlanIndex:
 
     def position(self, job: Job) -> int | None:
         """The place of `job` in plan order, from 0; None where it is not planned."""
+        cell = self._cells.get(job.cell)
+        if cell is None:
+            return None
         if self._explicit is not None:
-            found = self._explicit.get(job.job_id)
+            found = self._explicit.get(without_cell(job.job_id))
             position = None if found is None else found[0]
         else:
             profile = self._profiles.get(job.profile_id)
@@ -97,15 +112,18 @@ class PlanIndex:
             if profile is None or scenario is None or not 0 <= job.repeat < self._repeats:
                 return None
             position = (job.repeat * len(self._profiles) + profile) * len(self._scenarios) + scenario
-        return position if position is not None and position < self._length else None
+        if position is None or position >= self._length:
+            return None
+        return position * len(self._cells) + cell
 
     def find(self, job_id: str) -> Job | None:
         """The planned job of this id, with its own opener; None where it is not planned."""
-        if self._explicit is not None:
-            found = self._explicit.get(job_id)
-            return None if found is None or found[0] >= self._length else found[1]
         try:
             job = Job.parse(job_id)
         except ValueError:
             return None
-        return job if self.position(job) is not None else None
+        if self.position(job) is None:
+            return None
+        if self._explicit is None:
+            return job
+        return replace(self._explicit[without_cell(job.job_id)][1], cell=job.cell)

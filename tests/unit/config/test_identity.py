@@ -9,13 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config.identity import compare, identity_digest, identity_fields, model_fields, refuse
+from engine.config.identity import (
+    cells_in,
+    compare,
+    compare_runs,
+    identity_digest,
+    identity_fields,
+    model_fields,
+    refuse,
+)
 from engine.config.settings import (
     ConversationSettings,
     EndpointSettings,
     GateSettings,
+    MatrixSettings,
     ModelSettings,
     RunConfig,
+    VariantSettings,
 )
 
 ENDPOINT = {"base_url": "http://h/v1", "key_env": "KEY"}
@@ -130,13 +140,87 @@ def test_a_rehearsals_defects_are_its_content_but_its_latency_is_not() -> None:
     assert compare(of(), of(latency_s=2.0)) == []
 
 
+# --- a matrix --------------------------------------------------------------------------------------
+
+MATRIX: dict[str, Any] = {
+    "simulators": {"small": {"model": "s", "temperatures": [0.2, 0.8]}},
+    "assistants": {"plain": {}, "poor": {"prompt": "inattentive"}},
+}
+
+
+def matrix_fields(**changes: Any) -> dict[str, str]:
+    return fields_with(matrix={**MATRIX, **changes})
+
+
+def test_a_matrix_says_who_holds_each_cell_and_with_which_parameters() -> None:
+    fields = matrix_fields()
+    assert cells_in(fields) == {
+        f"{simulator}~{assistant}": (simulator, assistant)
+        for simulator in ("small-t0.2", "small-t0.8")
+        for assistant in ("plain", "poor")
+    }
+    assert fields["simulator@small-t0.8.temperature"] == "0.8"
+    assert fields["assistant@plain.model"] == '"m"'
+    assert fields["assistant@poor.prompt"] == '"inattentive"'
+    assert not any(name.startswith(("simulator.", "assistant.")) for name in fields)
+
+
+def test_a_matrix_may_grow_and_what_was_there_stays() -> None:
+    then = matrix_fields()
+    grown = matrix_fields(assistants={**MATRIX["assistants"], "third": {"model": "t"}})
+    assert compare_runs(then, grown) == []
+    assert {name for name, _, _ in compare_runs(grown, then)} >= {
+        "cell small-t0.2~third", "cell small-t0.8~third", "assistant@third.model",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("variant", "field"),
+    [
+        ({"prompt": "inattentive", "max_tokens": 7}, "max_tokens"),
+        ({"prompt": "other"}, "prompt"),
+        ({}, "prompt"),
+    ],
+)
+def test_a_variant_that_changes_is_named_with_its_field(variant: dict[str, Any], field: str) -> None:
+    changed = matrix_fields(assistants={"plain": {}, "poor": variant})
+    assert [name for name, _, _ in compare_runs(matrix_fields(), changed)] == [f"assistant@poor.{field}"]
+
+
+def test_a_prompt_that_a_variant_gets_later_is_a_change() -> None:
+    changed = matrix_fields(
+        assistants={"plain": {"prompt": "inattentive"}, "poor": {"prompt": "inattentive"}}
+    )
+    assert [name for name, _, _ in compare_runs(matrix_fields(), changed)] == ["assistant@plain.prompt"]
+
+
+def test_a_run_without_a_matrix_cannot_become_one() -> None:
+    assert "simulator.model" in {name for name, _, _ in compare_runs(fields_with(), matrix_fields())}
+    assert "simulator.model" in {name for name, _, _ in compare_runs(matrix_fields(), fields_with())}
+
+
+def test_a_stage_is_identity_where_a_variant_takes_over_its_key() -> None:
+    stage = {**START["stages"], "assistant": MODEL | {"top_p": 0.5}}
+    changed = compare_runs(matrix_fields(), fields_with(matrix=MATRIX, stages=stage))
+    assert [name for name, _, _ in changed] == ["assistant@plain.top_p", "assistant@poor.top_p"]
+
+
+def test_a_matrix_that_went_through_json_is_the_same() -> None:
+    config = RunConfig.model_validate(START | {"matrix": MATRIX})
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert identity_fields(again) == identity_fields(config)
+
+
 def test_every_setting_is_classified_here() -> None:
     """A new setting fails this test until someone decides whether it is identity."""
     assert set(ModelSettings.model_fields) == {*MODEL_CHANGES, *STAGE_CHANGES, "endpoint", "max_tokens_field"}
     assert set(ConversationSettings.model_fields) == set(CONVERSATION_CHANGES)
     assert set(EndpointSettings.model_fields) == set(ENDPOINT_CHANGES)
     assert set(GateSettings.model_fields) == {"use", "regenerate"}
-    mixed = {"seed", "language", "endpoints", "stages", "conversation", "gates"}
+    assert set(MatrixSettings.model_fields) == {"simulators", "assistants"}
+    assert set(VariantSettings.model_fields) == {*ModelSettings.model_fields, "temperatures", "prompt"}
+    mixed = {"seed", "language", "endpoints", "stages", "conversation", "gates", "matrix"}
     assert set(RunConfig.model_fields) == {*FREE_CHANGES, *mixed}
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schema.job import Job
+from engine.schema.job import Job, cell_of, without_cell
 from engine.schema.plan import Plan
 
 PROFILE_IDS = st.lists(st.sampled_from([f"p{n}" for n in range(6)]), unique=True, max_size=5).map(tuple)
@@ -29,7 +29,8 @@ LISTS = st.builds(
     explicit=st.lists(JOBS, unique_by=lambda job: job.job_id, max_size=8).map(tuple),
     limit=LIMITS,
 )
-PLANS = PRODUCTS | LISTS
+CELLS = st.lists(st.sampled_from(["a", "b-t0.2~c", "d"]), unique=True, max_size=3).map(tuple)
+PLANS = st.builds(lambda plan, cells: replace(plan, cells=cells), PRODUCTS | LISTS, CELLS)
 
 
 @given(PLANS)
@@ -46,7 +47,7 @@ def test_no_two_jobs_share_an_id(plan: Plan) -> None:
 @given(PLANS, st.integers(1, 80))
 def test_a_limited_plan_is_a_prefix_of_the_whole(plan: Plan, limit: int) -> None:
     whole = replace(plan, limit=None)
-    assert list(replace(plan, limit=limit).jobs()) == list(whole.jobs())[:limit]
+    assert list(replace(plan, limit=limit).jobs()) == list(whole.jobs())[: limit * max(1, len(plan.cells))]
 
 
 @given(PRODUCTS, st.integers(1, 3))
@@ -92,3 +93,23 @@ def test_jobs_are_made_when_they_are_asked_for() -> None:
     plan = Plan(tuple(f"p{n}" for n in range(1000)), (("travel", 1),), repeats=10**12)
     assert len(plan) == 10**15
     assert next(plan.jobs()) == Job("travel", 1, "p0")
+
+
+@given(PRODUCTS | LISTS, CELLS.filter(bool))
+def test_in_a_matrix_every_job_stands_in_every_cell_before_the_next_one_comes(
+    plan: Plan, cells: tuple[str, ...]
+) -> None:
+    jobs = list(replace(plan, cells=cells).jobs())
+    assert jobs == [replace(job, cell=cell) for job in plan.jobs() for cell in cells]
+    assert [without_cell(job.job_id) for job in jobs[:: len(cells)]] == [job.job_id for job in plan.jobs()]
+    assert {cell_of(job.job_id) for job in jobs} <= set(cells)
+
+
+@given(PRODUCTS | LISTS, CELLS, st.sampled_from(["new", "newer"]))
+def test_a_cell_more_makes_a_plan_that_includes_the_one_before(
+    plan: Plan, cells: tuple[str, ...], more: str
+) -> None:
+    before = replace(plan, cells=cells or ("a",))
+    after = replace(before, cells=(more, *before.cells))
+    assert after.includes(before)
+    assert before.includes(after) == (len(before) == 0)

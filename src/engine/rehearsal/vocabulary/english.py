@@ -194,6 +194,13 @@ ENGLISH = Language(
         "It was a pleasure to plan this with you. All the best!",
         "You're very welcome, and have a wonderful time with it.",
     ),
+    objections=(
+        "That is not what I asked; you have given me the same list again.",
+        "You ignored my question and repeated yourself.",
+        "I don't need the same suggestions once more.",
+        "These are the ones from before, and they don't help with what I asked.",
+        "You missed what I said: I am not interested in hearing that list again.",
+    ),
     welcome=(
         "Hello! I'm your assistant today. What would you like to plan?",
         "Hi, welcome! Tell me what you have in mind and we will work it out together.",

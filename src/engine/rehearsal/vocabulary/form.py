@@ -88,6 +88,7 @@ class Language:
     outros: tuple[str, ...]
     tips: tuple[str, ...]
     courtesies: tuple[str, ...]
+    objections: tuple[str, ...]
     welcome: tuple[str, ...]
     # defects, one pool for each kind that has texts of its own
     flips: tuple[str, ...]
