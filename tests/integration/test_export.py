@@ -130,6 +130,31 @@ def test_csv_holds_no_formula_and_redaction_no_address(runs: Path, tmp_path: Pat
     assert "TERMS AND CONDITIONS" in (out / "LICENSE").read_text()
 
 
+LENIENT = {
+    # What a strict reader of JSON refuses, and import reads all the same.
+    "reference": '{"id": "n", "task": "t", "task_context": "", "rating": {"Diversity": NaN}, "history": '
+    '[{"role": "user", "content": "a@example.com"}, {"role": "assistant", "content": "yes"}]}',
+    "openai": '{"messages": [{"role": "user", "content": "\\ud800 a@example.com"}, '
+    '{"role": "assistant", "content": "yes"}]}',
+}
+
+
+@pytest.mark.parametrize("form", LENIENT)
+def test_records_that_only_a_lenient_reader_takes_are_written_too(tmp_path: Path, form: str) -> None:
+    runs, file = tmp_path / "runs", tmp_path / "odd.jsonl"
+    file.write_text(LENIENT[form] + "\n")
+    assert engine("import", file, "--name", "odd", "--runs-dir", runs) == 0
+    assert engine("annotate", "odd", "--with", "intent", "--runs-dir", runs) == 0
+    for number, wanted in enumerate((form, "recllmsim", "reference")):
+        out, cleared = tmp_path / f"{number}", tmp_path / f"{number}-cleared"
+        assert export(runs, "odd", "--format", wanted, "--out", out) == 0
+        assert export(runs, "odd", "--format", wanted, "--redact", "--out", cleared) == 0
+        (record,) = (each for each in cleared.rglob("*.json*") if each.name != ".export.json")
+        assert "[EMAIL]" in record.read_text()
+        assert "a@example.com" not in record.read_text()
+        orjson.loads(record.read_bytes())
+
+
 def test_selections_take_what_was_asked_for(runs: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "a.jsonl"
     options = ("--task", "recipe planning", "--min-rating", "diversity=2", "--format", "openai", "--plain")

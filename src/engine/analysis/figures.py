@@ -87,7 +87,8 @@ def _tokens(name: str, tally: ReportTally, glyphs: Glyphs) -> Drawn | None:
         return None
     figure, axes = _figure()
     for role, colour in zip(Role, _COLOURS, strict=False):
-        found = by_side.get(role, {})
+        if not (found := by_side.get(role, {})):
+            continue  # one side never spoke
         positions = list(found)
         axes.plot(positions, [found[p].mean for p in positions], marker="o", color=colour, label=role.value)
         quartiles = [(found[p].quantile(0.25), found[p].quantile(0.75)) for p in positions]
@@ -173,7 +174,9 @@ def _stacked(
     bottom = [0.0] * len(ticks)
     for i, (label, heights) in enumerate(bars.items()):
         colour = _COLOURS[i % len(_COLOURS)]
-        axes.bar(range(len(ticks)), heights, bottom=bottom, color=colour, label=glyphs.drawable(label)[:40])
+        # A label that begins with a low line would be left out of the legend.
+        shown = re.sub("^_", "\u02cd", glyphs.drawable(label)[:40])
+        axes.bar(range(len(ticks)), heights, bottom=bottom, color=colour, label=shown)
         bottom = [a + b for a, b in zip(bottom, heights, strict=True)]
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set(xlabel=x, ylabel=y)

@@ -24,6 +24,7 @@ from engine.cli.at_work import at_work
 from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.display import describe_cost, describe_duration
 from engine.cli.exit_codes import find_engine_error
+from engine.cli.plain_text import plain
 from engine.cli.section_tables import print_table, table_console
 from engine.cli.serving import loop_options
 from engine.cli.shared_options import (
@@ -295,10 +296,10 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
     for judge, tasks in mergings.items():
         for task, note in tasks.items():
             counts = f"{note['phrases']} phrases, {note['left']} after merging"
-            click.echo(f"synonyms by {judge}, {task or 'no task'}: {counts}")
+            click.echo(plain(f"synonyms by {judge}, {task or 'no task'}: {counts}"))
     for judge, measures in measured.items():
         for name, value in measures.items():
-            click.echo(f"{name} by {judge}: {json.dumps(value)}")
+            click.echo(plain(f"{name} by {judge}: {json.dumps(value)}"))
     if text := describe_cost({"cost": cost}):
         click.echo(f"the run has cost {text}")
     new = sum(sum(stage.ended.values()) for stage in result.stages)

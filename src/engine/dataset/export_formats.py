@@ -21,6 +21,7 @@ from engine.dataset.encode_jsonl import encode_jsonl
 from engine.dataset.encode_recllmsim import encode_recllmsim
 from engine.dataset.encode_tables import CsvFile, JsonLinesFile, ParquetFile, TableFile
 from engine.dataset.export_folder import create
+from engine.dataset.record_format import parse
 from engine.dataset.tabular import Table, conversation_table, utterance_table
 from engine.schema.annotation import DATASET
 from engine.schema.dataset import Conversation
@@ -228,7 +229,7 @@ def _record(conversation: Conversation, form: str, own: str, author: str | None,
     if form == own and conversation.source_bytes:
         return _as_it_came(conversation)
     if form == "reference" and own == "recllmsim" and conversation.source_bytes:
-        return orjson.dumps({"id": conversation.conversation_id} | orjson.loads(_as_it_came(conversation)))
+        return orjson.dumps({"id": conversation.conversation_id} | parse(_as_it_came(conversation)))
     match form:
         case "reference":
             return orjson.dumps(encode_recllmsim(conversation, author, with_id=True))
@@ -244,10 +245,10 @@ def _release_bytes(conversation: Conversation, author: str | None) -> bytes:
     option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     if conversation.source_bytes and conversation.origin.format == "recllmsim":
         raw = _as_it_came(conversation)
-        if raw is conversation.source_bytes and "id" not in orjson.loads(raw):
+        if raw is conversation.source_bytes and "id" not in parse(raw):
             return raw
     if conversation.source_bytes and conversation.origin.format in _FAMILY:
-        record = orjson.loads(_as_it_came(conversation))
+        record = parse(_as_it_came(conversation))
         named = record.pop("id", None)
         return orjson.dumps(record if named is None else record | {"conversation_id": named}, option=option)
     return orjson.dumps(encode_recllmsim(conversation, author), option=option)
@@ -264,7 +265,7 @@ def _as_it_came(conversation: Conversation) -> bytes:
     ]  # fmt: skip
     if not added:
         return conversation.source_bytes
-    return orjson.dumps(orjson.loads(conversation.source_bytes) | {"further_annotations": added})
+    return orjson.dumps(parse(conversation.source_bytes) | {"further_annotations": added})
 
 
 def _chat(view: Table, conversation: Conversation, form: str) -> bytes | None:

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import orjson
 
+from engine.dataset.record_format import parse
 from engine.schema.annotation import Annotation
 from engine.schema.dataset import Conversation, ConversationTurn
 
@@ -119,7 +120,7 @@ class Scan:
             return conversation
         self.conversations += 1
         raw = conversation.source_bytes
-        return replace(changed, source_bytes=orjson.dumps(redacted(orjson.loads(raw))) if raw else raw)
+        return replace(changed, source_bytes=orjson.dumps(redacted(parse(raw))) if raw else raw)
 
     def _turn(self, turn: ConversationTurn) -> ConversationTurn:
         content = self._uttered(turn.content)

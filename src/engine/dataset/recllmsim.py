@@ -68,10 +68,19 @@ def read_recllmsim(record: Mapping[str, object], place: Place) -> Conversation:
     if not isinstance(history, list):
         raise NotARecord("has no list of messages under `history`")
     conversation_id = _id(record, place)
+    turns: list[ConversationTurn] = []
+    others: list[dict[str, object]] = []
+    for index, message in enumerate(history):
+        if not isinstance(message, dict):
+            raise NotARecord(f"holds at {index} of `history` something that is no message")
+        if message.get("role") in ("user", "assistant"):
+            turns.append(_turn(message, Target(conversation_id, len(turns))))
+        else:
+            others.append({"at": len(turns), "message": message})
     number = record.get("task_context_id")
     return Conversation(
         conversation_id=conversation_id,
-        turns=tuple(_turn(message, Target(conversation_id, i)) for i, message in enumerate(history)),
+        turns=tuple(turns),
         origin=origin_of("recllmsim", place, LICENCE, ATTRIBUTION),
         task=text_of(record.get("task")),
         scenario=ScenarioText(
@@ -90,7 +99,9 @@ def read_recllmsim(record: Mapping[str, object], place: Place) -> Conversation:
         construction=Construction.HUMAN_LLM if is_human else Construction.LLM_LLM,
         annotations=tuple(_annotations(record, Target(conversation_id))),
         label_sets={Kind.INTENT: HUMAN_INTENTS if is_human else PAPER_INTENTS},
-        extra=rest_of(record, [key for key in record if key in _USED or key.startswith("strategy")]),
+        flags=("unknown_role",) if others else (),
+        extra=rest_of(record, [key for key in record if key in _USED or key.startswith("strategy")])
+        | ({"other_messages": others} if others else {}),
     )
 
 
@@ -116,9 +127,7 @@ def _id(record: Mapping[str, object], place: Place) -> str:
     return id_of(record.get("id") or place.path.removesuffix(".json"), place)
 
 
-def _turn(message: object, target: Target) -> ConversationTurn:
-    if not isinstance(message, dict) or message.get("role") not in ("user", "assistant"):
-        raise NotARecord(f"`history` holds at {target.turn} no message of a user or an assistant")
+def _turn(message: Mapping[str, object], target: Target) -> ConversationTurn:
     annotations = []
     if "intent" in message:
         intent = message["intent"]

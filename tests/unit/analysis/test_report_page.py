@@ -205,6 +205,16 @@ def test_figures_are_the_same_bytes_each_time_and_hold_no_text() -> None:
     assert {"figure6.svg", "figure6.png"} <= names
 
 
+@pytest.mark.parametrize("contents", [("only the user",), ("", "")])
+def test_a_side_that_never_spoke_is_no_obstacle(contents: tuple[str, ...]) -> None:
+    assert "tokens" in draw_all(tallied(conversation(*contents)), FACTS, Glyphs())
+
+
+def test_names_that_mean_something_to_the_drawing_library_are_names() -> None:
+    tally = tallied(*(conversation("u", "a", task=task) for task in ("_one", "_two", "^{_$\\frac{")))
+    assert "rounds" in draw_all(tally, FACTS, Glyphs())
+
+
 def test_labels_that_the_font_lacks_are_known_in_english_or_boxes() -> None:
     glyphs = Glyphs()
     assert glyphs.drawable("推荐") == "recommendation"

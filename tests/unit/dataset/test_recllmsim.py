@@ -113,13 +113,23 @@ def test_people_have_their_own_labels_several_a_turn() -> None:
     "record",
     [
         {"id": "a", "task": "t", "task_context": "", "history": ["text"]},
-        {"id": "a", "task": "t", "task_context": "", "history": [{"role": "system", "content": ""}]},
         {"id": "a", "task": "t", "task_context": "", "history": "text"},
     ],
 )
 def test_what_holds_no_conversation_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(NotARecord, match="history"):
         decode(REFERENCE, orjson.dumps(record), Place("f", 1))
+
+
+def test_messages_of_others_are_kept_beside_the_turns_and_flagged() -> None:
+    user, narrator, assistant = (
+        {"role": role, "content": role} for role in ("user", "narrator", "assistant")
+    )
+    record = {"id": "a", "task": "t", "task_context": "", "history": [user, narrator, assistant]}
+    found = decode(REFERENCE, orjson.dumps(record), Place("f", 1))
+    assert [turn.content for turn in found.turns] == ["user", "assistant"]
+    assert found.extra["other_messages"] == [{"at": 1, "message": narrator}]
+    assert found.flags == ("unknown_role",)
 
 
 def test_lines_of_a_profile_that_are_no_aspect_are_left_out() -> None:
