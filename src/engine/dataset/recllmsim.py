@@ -136,7 +136,7 @@ def _turn(message: Mapping[str, object], target: Target) -> ConversationTurn:
     if "hallucination" in message:
         annotations.append(Annotation(Kind.HALLUCINATION, target, _verdict(message["hallucination"])))
     return ConversationTurn(
-        role=Role(message["role"]),
+        role=Role(str(message["role"])),
         content=text_of(message.get("content")),
         translations=_chinese(message, "content"),
         annotations=tuple(annotations),
