@@ -12,6 +12,7 @@ import orjson
 
 from engine.cli.plain_text import plain
 from engine.cli.scenarios_check import check_command
+from engine.cli.scenarios_items import items_command
 from engine.cli.scenarios_source import Source, open_source, source_options
 from engine.cli.shared_options import json_option
 from engine.errors import BadInput, UsageError
@@ -33,7 +34,8 @@ def scenarios() -> None:
     """Tasks and their scenarios: list, show, check and render what templates make of them."""
 
 
-scenarios.add_command(check_command)
+for command in (check_command, items_command):
+    scenarios.add_command(command)
 
 
 class Wanted(NamedTuple):

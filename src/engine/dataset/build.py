@@ -26,6 +26,7 @@ from engine.errors import CannotWrite, DiskFull, UsageError
 from engine.journal.inputs import RunInputs
 from engine.journal.reader import Reader
 from engine.journal.usage import in_flight_at_kills
+from engine.scenarios.item_counts import ItemTally
 from engine.schema.call import OutcomeRecord
 from engine.schema.conversation import STAGE
 from engine.schema.job import Job
@@ -46,6 +47,7 @@ class DatasetCounts:
     findings: Counter[str] = field(default_factory=Counter)
     served_models: dict[str, Counter[str]] = field(default_factory=dict)
     gates: GateCounts = field(default_factory=GateCounts)
+    items: ItemTally = field(default_factory=ItemTally)
     sample: ConversationRecord | None = None
 
     @property
@@ -70,6 +72,9 @@ class DatasetCounts:
             # A server that makes up a name for each reply must not fill the memory.
             known = [name if name in served or len(served) < _NAMES else "(others)" for name in names]
             served.update(dict.fromkeys(known, 1))
+        items = record.fields.get("items")
+        if isinstance(items, dict) and record.is_kept:
+            self.items.add(record.job.job_id, items, [turn.role.value for turn in record.turns])
         if self.sample is None and record.is_kept:
             self.sample = record
 
@@ -159,6 +164,8 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
     summary["cost"] = read_costs(reader).as_summary()
     if counts.gates.judged:
         summary["gates"] = counts.gates.as_summary()
+    if counts.items.conversations:
+        summary["items"] = counts.items.as_summary()
     with replacing(path) as file:
         file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return summary

@@ -7,7 +7,7 @@ journal alone. At a resume they are what the present files are compared with, be
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -66,14 +66,14 @@ class RunInputs:
 
     def prompts(self, job: Job) -> Prompts:
         """Every fixed text of the conversation of `job`."""
-        prompts = render_prompts(
+        own = self.cell(job).assistant.prompt if job.cell else None
+        return render_prompts(
             self.catalog,
             self.scenario(job),
             self.profile(job),
             assistant_prompt=self.config.conversation.assistant_prompt,
+            assistant_text=None if own is None else self.assistant_texts[own],
         )
-        own = self.cell(job).assistant.prompt if job.cell else None
-        return prompts if own is None else replace(prompts, assistant_setup=self.assistant_texts[own])
 
     def rules(self, job: Job) -> DialogueRules:
         """How the conversation of `job` is held."""

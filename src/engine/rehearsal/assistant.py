@@ -7,6 +7,7 @@ in the conversation are passed over, and what the user said of themselves return
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from engine.rehearsal.dice import Dice
 from engine.rehearsal.figures import SHAPES
@@ -41,6 +42,10 @@ def write_assistant_turn(view: AssistantView, conversation: Dice, dice: Dice) ->
     target = min(max(target, _MIN_TOKENS), _MAX_TOKENS)
     offset = conversation.below(1 << 16) + 3 * len(view.own_turns)
     facet = _asked_facet(words, heard, len(view.own_turns))
+    if (
+        view.candidates and facet is words.facets[0]
+    ):  # what is to be chosen, out of the list that it was given
+        facet = replace(facet, items=view.candidates)
     items = _fresh_items(facet, "\n".join(view.own_turns), offset)
     count = min(max(round((target - 40) / _TOKENS_PER_OPTION), MIN_OPTIONS), min(MAX_OPTIONS, len(items)))
     intro = _write_intro(view, frames, heard, dice)

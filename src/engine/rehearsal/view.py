@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.rehearsal.asked import Message
 from engine.rehearsal.tastes import ProfileLines, read_profile, without_profile
@@ -19,6 +20,7 @@ from engine.rehearsal.vocabulary.catalogue import (
     language_of,
     topic_of,
 )
+from engine.rehearsal.vocabulary.form import Item
 
 _ACKNOWLEDGEMENTS = frozenset(
     {"got it.", "understood.", "ok.", "okay.", "明白了。", "好的。", "收到。", "了解。"}
@@ -36,6 +38,8 @@ _DEBRIEF_WORDS = (
 )
 _TO_REPEAT = re.compile(r"\brepeat the suggestions\b|重复你之前给过的建议", re.I)
 _CLERICAL = re.compile(r"\bJSON\b|\b(?:annotat|evaluat|translat|classif)|\brate the\b|翻译|标注|评分", re.I)
+_CANDIDATE = re.compile(r"^- ([^:：\n]{1,200})(?:(?:: |：)(.+))?$", re.M)
+_FEWEST_CANDIDATES = 3
 _ADVICE_ASKED = re.compile(
     r"\b(?:recommend|suggest|help|plan|choose|choosing|looking for|advice|options?|ideas?)\b"
     r"|推荐|建议|帮|计划|选|主意",
@@ -74,6 +78,8 @@ class AssistantView:
     own_turns: tuple[str, ...]
     heard: tuple[str, ...]
     is_to_repeat: bool = False
+    # What its set-up lists for it to recommend.
+    candidates: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,4 +185,12 @@ def _assistant_side(messages: tuple[Message, ...]) -> View:
     if kind:
         return QuestionView(kind, language, topic, ())
     is_to_repeat = any(_TO_REPEAT.search(message.text) for message in messages[:start])
-    return AssistantView(language, topic, opening, own_turns, heard, is_to_repeat)
+    candidates = _candidates("\n".join(message.text for message in messages[:start]))
+    return AssistantView(language, topic, opening, own_turns, heard, is_to_repeat, candidates)
+
+
+@lru_cache(maxsize=256)
+def _candidates(setup: str) -> tuple[Item, ...]:
+    """The lines of a list with a dash and a name each; a few such lines are no list of candidates."""
+    found = tuple(Item(match[1], match[2] or match[1]) for match in _CANDIDATE.finditer(setup))
+    return found if len(found) >= _FEWEST_CANDIDATES else ()

@@ -16,8 +16,26 @@ from types import MappingProxyType, SimpleNamespace
 import orjson
 
 from engine.errors import BadInput
-from engine.scenarios.task_file import LANGUAGES, Option, TaskFile, parse_canonical, read_task_file
+from engine.scenarios.item_file import (
+    Targets,
+    decode_items,
+    decode_targets,
+    encode_items,
+    encode_targets,
+    read_items,
+    read_targets,
+)
+from engine.scenarios.item_set import ItemSet
+from engine.scenarios.task_file import (
+    LANGUAGES,
+    ItemSettings,
+    Option,
+    TaskFile,
+    parse_canonical,
+    read_task_file,
+)
 from engine.scenarios.text_template import TextTemplate, compile_template, load_template
+from engine.schema.item import Item
 from engine.schema.job import TASK_PATTERN
 from engine.schema.scenario import Scenario
 
@@ -36,19 +54,27 @@ PROMPT_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
         "end_phrase": frozenset(),
         "assistant": frozenset({"task"}),
         "assistant_kickoff": frozenset({"task"}),
+        "items": frozenset({"task", "items"}),
+        "targets": frozenset({"task", "targets", "is_named"}),
     }
 )
+# Prompts that only some tasks have; of the others' runs they are no part.
+OPTIONAL_PROMPTS = frozenset({"items", "targets"})
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task folder, loaded. `prompts` are the task's own where it has them, else the shared ones."""
+    """One task folder, loaded. `prompts` are the task's own where it has them, else the shared ones.
+
+    `overrides` are its own, and those optional ones that it uses.
+    """
 
     slug: str
     file: TaskFile
     description: TextTemplate
     overrides: Mapping[str, TextTemplate]
     prompts: Mapping[str, TextTemplate]
+    items: ItemSet | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +128,9 @@ class Catalog:
         for slug in tasks or ():
             if slug not in known:
                 raise BadInput(f"there is no task {slug!r} in {folder}; {_suggest(slug, list(known))}")
-        shared = _load_prompts(folder / "_prompts" / language, language, PROMPT_NAMES)
+        shared = _load_prompts(
+            folder / "_prompts" / language, language, PROMPT_NAMES.keys() - OPTIONAL_PROMPTS, OPTIONAL_PROMPTS
+        )
         slugs = sorted(known if tasks is None else set(tasks))
         catalog = cls(
             folder,
@@ -123,6 +151,8 @@ class Catalog:
         prompts: dict[str, dict[str, TextTemplate]] = {"": {}}
         files: dict[str, TaskFile] = {}
         descriptions: dict[str, TextTemplate] = {}
+        items: dict[str, tuple[Item, ...]] = {}
+        targets: dict[str, Targets] = {}
         try:
             for name, text in sources.items():
                 kind, *owner, leaf = name.split("/")
@@ -132,6 +162,10 @@ class Catalog:
                     prompts.setdefault(slug, {})[leaf] = template
                 elif leaf == "task":
                     files[slug] = parse_canonical(text, language)
+                elif leaf == "items":
+                    items[slug] = decode_items(text)
+                elif leaf == "targets":
+                    targets[slug] = decode_targets(text)
             for slug, file in files.items():
                 name = f"task/{slug}/description"
                 known = {*file.variables, "requirements"}
@@ -140,7 +174,16 @@ class Catalog:
             raise BadInput(f"the run's stored templates cannot be read: {error}") from error
         shared = prompts[""]
         tasks = {
-            slug: Task(slug, file, descriptions[slug], own, MappingProxyType({**shared, **own}))
+            slug: Task(
+                slug,
+                file,
+                descriptions[slug],
+                own,
+                MappingProxyType({**shared, **own}),
+                None
+                if file.items is None
+                else ItemSet.of(file.items, items.get(slug, ()), targets.get(slug, {}), f"{folder}/{slug}"),
+            )
             for slug, file in sorted(files.items())
             for own in (prompts.get(slug, {}),)
         }
@@ -193,6 +236,10 @@ class Catalog:
             # Options keep their order, and so do variables: both decide the scenario numbers.
             texts[f"task/{slug}/task"] = canonical.decode()
             texts[f"task/{slug}/description"] = task.description.source
+            if task.items is not None:
+                texts[f"task/{slug}/items"] = encode_items(task.items.items)
+                if task.items.targets:
+                    texts[f"task/{slug}/targets"] = encode_targets(task.items.targets)
             texts |= {f"prompt/{slug}/{name}": prompt.source for name, prompt in task.overrides.items()}
         return MappingProxyType(dict(sorted(texts.items())))
 
@@ -243,10 +290,23 @@ def _load_task(folder: Path, language: str, shared: Mapping[str, TextTemplate]) 
         )
     own = folder / "prompts" / language
     overrides = _load_prompts(own, language, ()) if own.is_dir() else {}
-    return Task(folder.name, file, description, overrides, MappingProxyType({**shared, **overrides}))
+    items = None if file.items is None else _load_items(folder, file.items)
+    if file.items is not None:
+        used = {"items"} | ({"targets"} if file.items.targets and file.items.simulator != "hidden" else set())
+        for name in sorted(used - overrides.keys()):
+            path = folder.parent / "_prompts" / language / f"{name}.jinja"
+            overrides[name] = load_template(path, language, PROMPT_NAMES[name])
+    return Task(folder.name, file, description, overrides, MappingProxyType({**shared, **overrides}), items)
 
 
-def _load_prompts(folder: Path, language: str, required: Collection[str]) -> dict[str, TextTemplate]:
+def _load_items(folder: Path, settings: ItemSettings) -> ItemSet:
+    targets = {} if settings.targets is None else read_targets(folder / settings.targets)
+    return ItemSet.of(settings, read_items(folder / settings.file), targets, str(folder))
+
+
+def _load_prompts(
+    folder: Path, language: str, required: Collection[str], left_out: Collection[str] = ()
+) -> dict[str, TextTemplate]:
     """The prompt files of one folder; a file of another name would go unnoticed, so it is refused."""
     names = {path.stem for path in folder.glob("*.jinja")}
     if unknown := sorted(names.difference(PROMPT_NAMES)):
@@ -255,7 +315,7 @@ def _load_prompts(folder: Path, language: str, required: Collection[str]) -> dic
         )
     prompts = {
         name: load_template(folder / f"{name}.jinja", language, PROMPT_NAMES[name])
-        for name in sorted(names.union(required))
+        for name in sorted(names.union(required).difference(left_out))
     }
     if (phrase := prompts.get("end_phrase")) is not None and not phrase.source.strip():
         raise BadInput(f"{phrase.path} is empty; write the phrase that ends a conversation.")

@@ -9,33 +9,55 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.scenarios.catalog import Catalog, Task
+from engine.scenarios.item_set import ItemSet
 from engine.schema.profile import Profile
 from engine.schema.scenario import Prompts, Scenario
 
+# What differs between the conversations of one scenario.
+_PER_JOB = frozenset({"profile", "items", "targets"})
 _SETUP_PARTS = ("role", "scenario", "profile", "rules")
 
 
 def render_prompts(
-    catalog: Catalog, scenario: Scenario, profile: Profile, *, assistant_prompt: bool
+    catalog: Catalog,
+    scenario: Scenario,
+    profile: Profile,
+    *,
+    assistant_prompt: bool,
+    assistant_text: str | None = None,
 ) -> Prompts:
     """Every fixed text of the conversation of `scenario` (one of the catalog's) and `profile`.
 
-    `assistant_setup` is None unless `assistant_prompt`. The same arguments give the same texts. Raises
-    `BadInput` naming the template file where one cannot be rendered.
+    `assistant_text` is said to the assistant in place of the usual prompt. `assistant_setup` is None where
+    there is neither, unless the task has items, which are always shown. The same arguments give the same
+    texts. Raises `BadInput` naming the template file where one cannot be rendered.
     """
     task = catalog.tasks[scenario.task]
     key = (scenario.task, scenario.text)
     fixed = catalog.memo.get(key)
     if fixed is None:
         fixed = catalog.memo[key] = _render_fixed(task, scenario)
-    values = {**_values(task, scenario, fixed["end_phrase"]), "profile": profile.render(catalog.language)}
+    values: dict[str, object] = {
+        **_values(task, scenario, fixed["end_phrase"]),
+        "profile": profile.render(catalog.language),
+    }
 
     def text(name: str) -> str:
         return fixed[name] if name in fixed else task.prompts[name].render(**values)
 
+    simulator = [text(name) for name in _SETUP_PARTS]
+    if assistant_text is not None:
+        assistant = [assistant_text]
+    else:
+        assistant = [text("assistant")] if assistant_prompt else []
+    if task.items is not None:
+        values |= _item_values(task, task.items, scenario.number, profile.profile_id)
+        assistant.append(text("items"))
+        if values["targets"]:
+            simulator.append(text("targets"))
     return Prompts(
-        simulator_setup=tuple(text(name) for name in _SETUP_PARTS),
-        assistant_setup=text("assistant") if assistant_prompt else None,
+        simulator_setup=tuple(simulator),
+        assistant_setup="\n\n".join(assistant) or None,
         acknowledgement=text("acknowledgement"),
         simulator_kickoff=text("simulator_kickoff"),
         assistant_kickoff=text("assistant_kickoff"),
@@ -45,13 +67,20 @@ def render_prompts(
 
 
 def _render_fixed(task: Task, scenario: Scenario) -> Mapping[str, str]:
-    """All prompts that do not show the profile."""
+    """All prompts that do not show the profile or items."""
     end_phrase = task.prompts["end_phrase"].render()
     values = _values(task, scenario, end_phrase)
     return {
-        name: prompt.render(**values)
-        for name, prompt in task.prompts.items()
-        if "profile" not in prompt.names
+        name: prompt.render(**values) for name, prompt in task.prompts.items() if not prompt.names & _PER_JOB
+    }
+
+
+def _item_values(task: Task, items: ItemSet, number: int, profile_id: str) -> dict[str, object]:
+    """What the assistant is shown of the task's items, and the simulator of its targets."""
+    return {
+        "items": items.shown_to(task.slug, profile_id, number),
+        "targets": items.told_targets(profile_id, number),
+        "is_named": items.settings.simulator == "shown",
     }
 
 

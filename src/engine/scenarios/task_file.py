@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -68,12 +68,25 @@ class Requirement(_Strict):
     text: Wording
 
 
+class ItemSettings(_Strict):
+    """A list of candidates: the assistant is shown `shown` of them at a time; what it names is counted.
+
+    `file` and `targets` lie beside the task's file. What the `simulator` is told of its targets: nothing,
+    what they are like (`described`), or their names, too (`shown`).
+    """
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.(jsonl|csv)$"), BeforeValidator(_pick_wording)]
+    targets: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*\.jsonl$")] | None = None
+    shown: Annotated[int, Field(strict=True, gt=0, le=500)] = 30
+    simulator: Literal["hidden", "described", "shown"] = "hidden"
+
+
 class TaskFile(_Strict):
     """What a `task.yaml` holds, in one language.
 
     `name` is the task's name in datasets, the same in every language; `title` is for readers.
     `scenarios` are the numbers that runs use; `merge_aspect` is the profile's aspect that preference
-    summaries are merged with.
+    summaries are merged with; `items` is an external list of what can be recommended.
     """
 
     name: NonEmpty
@@ -83,6 +96,7 @@ class TaskFile(_Strict):
         dict[VariableKey, Annotated[tuple[Option, ...], Field(min_length=1)]], Field(min_length=1)
     ]
     requirements: tuple[Requirement, ...] = ()
+    items: ItemSettings | None = None
     scenarios: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)]
 
     @property

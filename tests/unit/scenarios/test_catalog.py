@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import BadInput
-from engine.scenarios.catalog import PROMPT_NAMES, Catalog
+from engine.scenarios.catalog import OPTIONAL_PROMPTS, PROMPT_NAMES, Catalog
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "templates"
 
@@ -199,7 +199,8 @@ def test_an_unknown_language_is_refused() -> None:
 def test_sources_hold_what_decides_the_content_and_are_stable() -> None:
     sources = Catalog.load(TEMPLATES, "zh", ["gifts"]).sources()
     assert list(sources) == sorted(
-        [f"prompt/{name}" for name in PROMPT_NAMES] + ["task/gifts/description", "task/gifts/task"]
+        [f"prompt/{name}" for name in PROMPT_NAMES if name not in OPTIONAL_PROMPTS]
+        + ["task/gifts/description", "task/gifts/task"]
     )
     assert sources["prompt/end_phrase"] == "谢谢，再见。"
     assert "重阳节" in sources["task/gifts/task"]
