@@ -84,6 +84,11 @@ class UserDraws:
         random = np.random.default_rng(_SEED)
         self._weights = random.multinomial(self._n, np.full(self._n, 1 / self._n), size=draws)
 
+    @property
+    def n(self) -> int:
+        """How many users there are to draw."""
+        return self._n
+
     def means(self, values: Sequence[float | None]) -> Any:
         """(draws,) mean of the values of the users drawn; NaN where they have none."""
         import numpy as np

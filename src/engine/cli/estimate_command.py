@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
@@ -16,7 +17,9 @@ from engine.cli.display import describe_duration
 from engine.cli.planned_run import PlannedRun, plan_options, planned_run
 from engine.cli.readiness import check_same_run
 from engine.cli.run_commands import hold_and_build
+from engine.cli.section_tables import print_table, table_console
 from engine.cli.shared_options import disk_option, json_option
+from engine.config.matrix import cells_of, config_of_cell, variants_of
 from engine.dataset.costs import Costs, read_costs
 from engine.errors import BadInput, EngineError
 from engine.journal.reader import open_if_begun
@@ -42,32 +45,46 @@ def estimate(pilot: int | None, guards_disk: bool, as_json: bool, **options: Any
     check_same_run(planned.folder, planned.inputs)
     if pilot is not None and (code := _hold_pilot(planned, pilot, guards_disk=guards_disk)):
         return code
-    config = planned.inputs.config
-    found = None
+    inputs, config = planned.inputs, planned.inputs.config
+    found: dict[str, RunEstimate | None] = {}
     if (reader := open_if_begun(planned.folder.journal)) is not None:
         with closing(reader):
             prices = decode_prices(reader.meta(PRICES))
-            models = [config.stages["simulator"], config.stages["assistant"]]
+            models = [variant.settings for variant in variants_of(config)]
             prices |= prices_of(config, models, config.endpoints)
-            found = estimate_run(reader, planned.inputs.plan, config, config.endpoints, prices)
+            for name, cell in cells_of(config).items():
+                found[name] = estimate_run(
+                    reader, inputs.plan.of_cell(name), config_of_cell(config, cell), config.endpoints, prices
+                )
             costs = read_costs(reader, is_held=planned.folder.is_held())
-    if found is None:
+    known = {name: each for name, each in found.items() if each is not None}
+    if not known or len(known) < len(found):
+        which = f" in cell {next(iter(found.keys() - known))}" if known else ""
         raise BadInput(
-            f"run {planned.folder.name} has no conversation yet that has ended, so there is nothing to "
-            "estimate from. `engine estimate --pilot 22` (with the run's own options) holds the plan's first "
-            "22; they stay in the run and are not paid for twice."
+            f"run {planned.folder.name} has no conversation yet{which} that has ended, so there is nothing "
+            "to estimate from. `engine estimate --pilot 22` (with the run's own options) holds the plan's "
+            "first 22; they stay in the run and are not paid for twice."
         )
-    if as_json:
-        click.echo(json.dumps(_document(planned, found, costs)))
+    if "" in known:
+        whole = known[""]
+        if as_json:
+            click.echo(json.dumps(_document(planned, whole, costs)))
+        else:
+            _print(planned, whole, costs)
+    elif as_json:
+        cells = {name: _document(planned, each, None) for name, each in known.items()}
+        click.echo(
+            json.dumps({"run": planned.folder.name, "cells": cells, "cost_so_far": costs.as_summary()})
+        )
     else:
-        _print(planned, found, costs)
+        _print_cells(planned, known, costs)
     return 0
 
 
 def _hold_pilot(planned: PlannedRun, pilot: int, *, guards_disk: bool) -> int:
     """Hold the plan's first conversations; an exit code where that was interrupted."""
     inputs = planned.inputs
-    limit = min(pilot, len(inputs.plan))
+    limit = min(pilot, inputs.plan.job_count)
     part = replace(
         inputs,
         plan=replace(inputs.plan, limit=limit),
@@ -151,7 +168,44 @@ def _money(amount: Range) -> str:
     return f"{amount.mean:.4f} ({amount.low:.4f}-{amount.high:.4f})"
 
 
-def _document(planned: PlannedRun, found: RunEstimate, costs: Costs) -> dict[str, object]:
+def _print_cells(planned: PlannedRun, found: Mapping[str, RunEstimate], costs: Costs) -> None:
+    """A line for each cell of a matrix, and what they come to together."""
+    planned_in_all, ended = (
+        sum(getattr(each, key) for each in found.values()) for key in ("planned", "ended")
+    )
+    click.echo(
+        f"run {planned.folder.name}: {ended} of {planned_in_all} conversations have ended. What the others "
+        f"will take in each cell, with a {COVERAGE:.0%} interval:"
+    )
+    rows = [
+        (
+            name, f"{each.planned - each.ended:,}", _count(_added([side.calls for side in each.sides])),
+            _count(_added([side.prompt_tokens for side in each.sides])),
+            _count(_added([side.completion_tokens for side in each.sides])),
+            "?" if each.cost_usd is None else _money(each.cost_usd),
+        )
+        for name, each in found.items()
+    ]  # fmt: skip
+    print_table(table_console(), ("cell", "to come", "calls", "tokens in", "tokens out", "USD"), rows)
+    spent = f"{usd(costs.cost):.4f} USD" if costs.is_known else "an unknown amount"
+    to_come = [each.cost_usd for each in found.values() if each.cost_usd is not None]
+    if len(to_come) == len(found):
+        click.echo(f"cost: {spent} so far, {_money(_added(to_come))} USD to come (all ends added: too wide)")
+    else:
+        click.echo(f"cost: {spent} so far; of some models nobody knows the price")
+    seconds: dict[str, float] = {}
+    for each in found.values():
+        for pace in each.paces:
+            seconds[pace.limit] = seconds.get(pace.limit, 0.0) + pace.seconds
+    limit, longest = max(seconds.items(), key=lambda pace: pace[1])
+    click.echo(f"time: {describe_duration(longest)} at least, because of {limit}")
+
+
+def _added(parts: Sequence[Range]) -> Range:
+    return Range(*(sum(column) for column in zip(*parts, strict=True)))
+
+
+def _document(planned: PlannedRun, found: RunEstimate, costs: Costs | None) -> dict[str, object]:
     return {
         "run": planned.folder.name,
         "planned": found.planned,
@@ -168,7 +222,7 @@ def _document(planned: PlannedRun, found: RunEstimate, costs: Costs) -> dict[str
             for side in found.sides
         },
         "cost_usd_to_come": found.cost_usd and found.cost_usd._asdict(),
-        "cost_so_far": costs.as_summary(),
+        **({} if costs is None else {"cost_so_far": costs.as_summary()}),
         "seconds_at_limits": {pace.limit: pace.seconds for pace in found.paces},
         "rests_on": asdict(found.basis),
     }  # fmt: skip

@@ -20,6 +20,7 @@ from engine.cli.experiment_command import experiment
 from engine.cli.export_command import export
 from engine.cli.import_command import import_command
 from engine.cli.init_command import init
+from engine.cli.matrix_command import matrix_command
 from engine.cli.profiles_commands import profiles
 from engine.cli.read_commands import show, status, verify
 from engine.cli.rehearse_command import rehearse
@@ -63,6 +64,7 @@ COMMANDS: tuple[click.Command, ...] = (
     report_page,
     agreement_command,
     compare_command,
+    matrix_command,
     baseline,
     experiment,
     rehearse,

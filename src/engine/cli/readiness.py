@@ -111,8 +111,8 @@ def _check_limits(inputs: RunInputs) -> None:
                     if limit is not None and limit < tokens:
                         raise ConfigError(
                             f"endpoint {name}: {kind} {'' if model is None else f'of {model} '}is {limit:,}, "
-                            f"but a request of the {variant.title} (in job {job.job_id}) reserves {tokens:,} {words} "
-                            f"({settings.max_tokens:,}) for the reply. It could never be sent, so nothing "
-                            f"was: raise `{place}.{kind}` well above that, or lower "
+                            f"but a request of the {variant.title} (in job {job.job_id}) reserves {tokens:,} "
+                            f"{words} ({settings.max_tokens:,}) for the reply. It could never be sent, so "
+                            f"nothing was: raise `{place}.{kind}` well above that, or lower "
                             f"`{variant.place}.max_tokens`."
                         )

@@ -113,7 +113,7 @@ def _hopeless_limits(config: RunConfig, places: Mapping[Location, Place], source
 
 
 def _asking(config: RunConfig) -> Iterator[tuple[str, str, ModelSettings]]:
-    """(who, where its keys stand, its settings) of all that ask, but for those whose model is named elsewhere."""
+    """(who, where its keys stand, its settings) of all that ask and whose model is named here."""
     for stage, settings in config.stages.items():
         yield f"stage {stage}", f"stages.{stage}", settings
     sides: tuple[StageName, ...] = ("simulator", "assistant")

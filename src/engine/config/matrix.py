@@ -1,7 +1,7 @@
 """Which models hold a run's conversations: one of each side, or the cells of a matrix.
 
-A *variant* is one simulator or assistant with its settings; a *cell* is one of each. A run without a matrix has
-one cell without a name, so that whoever works on conversations need not ask which kind of run it is.
+A *variant* is one simulator or assistant with its settings; a *cell* is one of each. A run without a matrix
+has one cell without a name, so that whoever works on conversations need not ask which kind of run it is.
 """
 
 from __future__ import annotations
@@ -123,10 +123,9 @@ def _variants(config: RunConfig, role: Role) -> list[Variant]:
                 f"`matrix.{stage}s.{name}` names no model, and there is none to take over: set its model, or "
                 f"stages.{stage}.model."
             ) from None
+        warm = [settings.model_copy(update={"temperature": each}) for each in entry.temperatures]
         found += [
-            Variant(role, f"{name}-t{temperature:g}", settings.model_copy(update={"temperature": temperature}),
-                    entry.prompt, name)
-            for temperature in entry.temperatures
+            Variant(role, f"{name}-t{each.temperature:g}", each, entry.prompt, name) for each in warm
         ] or [Variant(role, name, settings, entry.prompt, name)]  # fmt: skip
     if len(names := [each.name for each in found]) > len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)

@@ -105,6 +105,6 @@ def _unknown(where: tuple[str, ...], name: object, presets: Mapping[str, object]
     hint = suggest(name, presets) or f" There are: {', '.join(presets) or 'none'}."
     kind = "stage" if where[0] == "stages" else where[1].removesuffix("s")
     return (
-        f"`{'.'.join(where)}.{PRESET}`: {kind} {where[-1]} names preset {str(name)!r:.80}, which is not under "
-        f"`presets`.{hint}"
+        f"`{'.'.join(where)}.{PRESET}`: {kind} {where[-1]} names preset {str(name)!r:.80}, which is not "
+        f"under `presets`.{hint}"
     )

@@ -251,8 +251,8 @@ class ModelSettings(Settings):
 class VariantSettings(ModelSettings):
     """One simulator or assistant of a matrix: keys of a stage; what is not said is the stage's own.
 
-    With several `temperatures` it is one variant for each of them. `prompt` names the text that this assistant
-    is told in place of the usual one (`templates/_assistants`).
+    With several `temperatures` it is one variant for each of them. `prompt` names the text that this
+    assistant is told in place of the usual one (`templates/_assistants`).
     """
 
     model: str = ""

@@ -36,6 +36,24 @@ _NAMES = 20
 
 
 @dataclass(slots=True)
+class CellCounts:
+    """What went by of one cell of a matrix; `engine matrix` compares them."""
+
+    conversations: int = 0
+    kept: int = 0
+    utterances: int = 0
+    end_reasons: Counter[str] = field(default_factory=Counter)
+
+    def as_summary(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "conversations": self.conversations, "kept": self.kept,
+            "mean_utterances": round(self.utterances / self.conversations, 4),
+            "end_reasons": dict(sorted(self.end_reasons.items())),
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
 class DatasetCounts:
     """What went by while a dataset was built."""
 
@@ -48,6 +66,7 @@ class DatasetCounts:
     served_models: dict[str, Counter[str]] = field(default_factory=dict)
     gates: GateCounts = field(default_factory=GateCounts)
     items: ItemTally = field(default_factory=ItemTally)
+    cells: dict[str, CellCounts] = field(default_factory=dict)
     sample: ConversationRecord | None = None
 
     @property
@@ -62,6 +81,12 @@ class DatasetCounts:
             [(turn.role, turn.content) for turn in record.turns],
             (record.job.task, record.job.scenario_number),
         )
+        if record.job.cell:
+            cell = self.cells.setdefault(record.job.cell, CellCounts())
+            cell.conversations += 1
+            cell.kept += record.is_kept
+            cell.utterances += len(record.turns)
+            cell.end_reasons[record.end_reason.value] += 1
         self.end_reasons[record.end_reason.value] += 1
         self.dropped_because.update(record.dropped_because[:1])
         self.findings.update({finding.rule for finding in record.findings})
@@ -162,6 +187,8 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
         ),
     }
     summary["cost"] = read_costs(reader).as_summary()
+    if counts.cells:
+        summary["cells"] = {name: cell.as_summary() for name, cell in counts.cells.items()}
     if counts.gates.judged:
         summary["gates"] = counts.gates.as_summary()
     if counts.items.conversations:

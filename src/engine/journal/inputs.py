@@ -148,11 +148,8 @@ def differences_from(reader: Reader, inputs: RunInputs) -> list[tuple[str, str, 
         return []
     found = compare_runs(reader.identity(STAGE), identity_fields(inputs.config))
     for name, body in reader.contents(_ASSISTANT):
-        found += compare(
-            {name: body.decode()},
-            {name: text for own, text in inputs.assistant_texts.items() if own == name},
-            kind="assistant's prompt ",
-        )
+        if (then_told := body.decode()) != (told := inputs.assistant_texts.get(name, "-")):
+            found.append((f"assistant's prompt {name}", then_told, told))
     then = {name: body.decode() for name, body in reader.contents(_SOURCE)}
     now = dict(inputs.catalog.sources())
     shared = _task_slugs(then) & _task_slugs(now) | {""}

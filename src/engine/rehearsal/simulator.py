@@ -1,6 +1,6 @@
 """A user's turn: react to the reply by naming one of its options, say something of oneself, ask on.
 
-Whoever hears the same options word by word once more objects: it is all that this simulator notices of poor help.
+Whoever hears the same options word by word once more objects: it is all that is noticed of poor help.
 
 Frames that must not recur within a conversation are walked in an order that the conversation fixes, a few
 steps per turn; what may vary freely is drawn from the request.

@@ -1,7 +1,7 @@
 """What assistants of a matrix are told in place of the usual text: `_assistants/<name>.<language>.txt`.
 
-Beside the tasks in the templates folder; a folder of one's own that lacks a text falls back on those that come
-with the engine. The texts are plain, with nothing to be filled in, and part of a run's identity.
+Beside the tasks in the templates folder; a folder of one's own that lacks a text falls back on those that
+come with the engine. The texts are plain, with nothing to be filled in, and part of a run's identity.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ def _refusal(endpoint: Endpoint, failure: CallFailed, side: str) -> ConfigError:
         what, again = "item", "repeat the command"
     return ConfigError(
         f"endpoint {endpoint.name} ({endpoint.url}) refused the calls of {FEW} {what}s alike, and "
-        f"never gave the {f'{stage} {variant}' if variant else stage} a reply: {failure}. No {what} will fare "
-        f"better before {place} "
+        f"never gave the {f'{stage} {variant}' if variant else stage} a reply: {failure}. No {what} will "
+        f"fare better before {place} "
         f"or the server is changed. Nothing is lost, and these {what}s are taken up again: correct the "
         f"configuration and {again}."
     )

@@ -122,8 +122,8 @@ def matching(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Exchange, list
 def _recorded(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, list[list[CallRecord]]]]:
     """Every job of the plan that has calls, and those calls, of each cell in which the old run held it.
 
-    A job has the same seeds in all cells, so that another cell's conversation, or that of a run without a matrix,
-    may be the same.
+    A job has the same seeds in all cells, so that another cell's conversation, or that of a run without a
+    matrix, may be the same.
     """
     unfinished = reader.unfinished()
     old = stored_plan(reader)

@@ -71,6 +71,10 @@ class Plan:
             return tuple(dict.fromkeys((job.task, job.scenario_number) for job in self.jobs()))
         return self.scenarios[: self.job_count]
 
+    def of_cell(self, cell: str) -> Plan:
+        """The part of the plan that one cell holds."""
+        return replace(self, cells=(cell,) if cell else ())
+
     def index(self) -> PlanIndex:
         """Look-ups by job; its memory is that of the profiles and scenarios, or of the explicit list."""
         return PlanIndex(self)
