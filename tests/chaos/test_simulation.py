@@ -12,7 +12,7 @@ import os
 import re
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -32,7 +32,7 @@ from engine.llm.history import History
 from engine.runner import conversation
 from engine.runner.prepare import prepare
 from engine.runner.run_folder import RunFolder
-from engine.schema.call import CallKey, CallKind
+from engine.schema.call import CUT_OFF, CallKey, CallKind, CallRecord, OutcomeRecord
 from engine.schema.conversation import STAGE
 
 FIRST_SEED = int(os.environ.get("SIMULATION_SEED", "1"))
@@ -158,8 +158,20 @@ def check_journal(run: SimulatedRun, end: str) -> None:
         for outcome in outcomes.values():
             if outcome.result == "failed":
                 assert orjson.loads(outcome.note)["reason"], "P6: a failure without its reason"
+        # Bounded through all sessions: one is free, and one is granted after a crash at the very end.
+        tries = Counter((row.item, row.step, row.attempt) for row in failed_tries(reader, outcomes))
+        assert max(tries.values(), default=0) <= ATTEMPTS + 2, "P6: tried for ever"
         if end == "done":
             assert len(outcomes) == len(planned), "P6: not every conversation has ended"
+
+
+def failed_tries(reader: Reader, outcomes: Mapping[str, OutcomeRecord]) -> Iterator[CallRecord]:
+    """The tries in vain since each conversation last ended, without those that a stop cut off."""
+    for row in reader.calls_from(0):
+        ended = outcomes.get(row.item)
+        is_failure = row.kind in (CallKind.RETRIED, CallKind.POSSIBLY_PAID) and row.reply != CUT_OFF
+        if is_failure and (ended is None or row.seq >= ended.as_of):
+            yield row
 
 
 def simulate_all(folder: Path, seeds: range) -> Counter[str]:

@@ -30,7 +30,7 @@ from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import EndpointPool, Model, Placement, Route
 from engine.llm.stopping import is_hopeless, stopping_error
 from engine.logs import SECRETS
-from engine.schema.call import CallKey, CallKind, Reply, Usage, call_seed
+from engine.schema.call import CUT_OFF, CallKey, CallKind, Reply, Usage, call_seed
 from engine.wire.backoff import StopRun, Tries, Wait, decide
 from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
@@ -157,7 +157,7 @@ class Caller:
         placement = placement or Placement()
         tokens = reserved_tokens(messages, model.form.max_tokens)
         request = _Request(key, messages, seed, cache_key, digest, tokens, model.form.max_tokens)
-        tries = Tries()
+        tries = Tries.after(history.failed_tries(key), attempts=self._attempts)
         avoid: Endpoint | None = None
         while True:
             endpoint = model.pool.choose(placement, self._clock.now(), avoid=avoid)
@@ -267,7 +267,7 @@ class Caller:
             if used is None:
                 endpoint.breaker.abandon(self._clock.now())
                 self._store.note_failure(
-                    key, CallKind.POSSIBLY_PAID, request_digest=digest, note=b"cancelled",
+                    key, CallKind.POSSIBLY_PAID, request_digest=digest, note=CUT_OFF,
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
                     latency_s=self._clock.now() - started, usage=request.bound,
                 )  # fmt: skip
@@ -306,8 +306,10 @@ class Caller:
                 endpoint.refusal = stopping_error(endpoint, failure)
                 self._stop_if_hopeless(pool, now)
                 return 0.0  # the others still serve us
-            case Wait():
+            case Wait(uses_attempt=uses_attempt):
                 counts.retries[failure.reason] = counts.retries.get(failure.reason, 0) + 1
+                if uses_attempt and not failure.possibly_paid:
+                    self._note_unpaid(CallKind.RETRIED, failure, key, endpoint, tries, digest)
                 self._stop_if_hopeless(pool, now)
                 is_down = isinstance(failure, TransportFailed) and failure.reason in ("connect", "reset")
                 if is_down and pool.others_usable(endpoint, now) and tries.made % len(pool.endpoints):
@@ -316,11 +318,22 @@ class Caller:
             case _:
                 counts.failed += 1
                 if not failure.possibly_paid:
-                    self._store.note_failure(
-                        key, CallKind.FAILED, request_digest=digest, note=_note(failure),
-                        endpoint=endpoint.name, tries=tries.made, sent_at=self._clock.wall(), latency_s=0.0,
-                    )  # fmt: skip
+                    self._note_unpaid(CallKind.FAILED, failure, key, endpoint, tries, digest)
                 raise failure
+
+    def _note_unpaid(
+        self,
+        kind: CallKind,
+        failure: CallFailed,
+        key: CallKey,
+        endpoint: Endpoint,
+        tries: Tries,
+        digest: bytes,
+    ) -> None:
+        self._store.note_failure(
+            key, kind, request_digest=digest, note=_note(failure), endpoint=endpoint.name, tries=tries.made,
+            sent_at=self._clock.wall(), latency_s=0.0,
+        )  # fmt: skip
 
     def _stop_if_hopeless(self, pool: EndpointPool, now: float) -> None:
         """Request a stop where no endpoint of the pool has answered for too long; raises Draining then."""

@@ -44,12 +44,17 @@ Decision = Wait | GiveUp | StopRun
 
 @dataclass(slots=True)
 class Tries:
-    """What one call has been through in this process."""
+    """What one call has been through: its transient failures in all sessions, else in this process."""
 
     made: int = 0
     transient: int = 0
     waited_for_capacity: int = 0
     free_used: bool = False
+
+    @classmethod
+    def after(cls, failed: int, *, attempts: int) -> Tries:
+        """For a question that failed so often in earlier sessions; it is tried once more in any case."""
+        return cls(transient=min(failed, attempts - 1), free_used=failed > 0)
 
 
 def decide(failure: CallFailed, tries: Tries, *, attempts: int, random: Random) -> Decision:

@@ -28,7 +28,7 @@ from engine.llm.history import History
 from engine.llm.limits import Admission
 from engine.llm.pool import EndpointPool, Model
 from engine.llm.transport import RawReply
-from engine.schema.call import NO_USAGE, CallKey, CallKind, CallRecord, Usage, call_seed
+from engine.schema.call import CUT_OFF, NO_USAGE, CallKey, CallKind, CallRecord, Usage, call_seed
 from engine.wire.message_log import MessageLog
 from engine.wire.openai import RequestForm
 
@@ -157,7 +157,7 @@ class Bench:
             Model(FORM, EndpointPool([self.endpoint])),
             log,
             cache_key="c/simulator",
-            history=history or History(),
+            history=History() if history is None else history,
         )
         return answer.reply.text
 
@@ -225,7 +225,38 @@ async def test_transient_failures_are_tried_exactly_as_often_as_configured(attem
     with pytest.raises(ServerFailed):
         await bench.ask()
     assert len(bench.transport.bodies) == attempts
-    assert [kind for kind, _ in bench.store.failures] == [CallKind.FAILED]
+    kinds = [kind for kind, _ in bench.store.failures]
+    assert kinds == [CallKind.RETRIED] * (attempts - 1) + [CallKind.FAILED]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [CallKind.RETRIED, CallKind.POSSIBLY_PAID])
+@pytest.mark.parametrize(("before", "left"), [(0, 4), (1, 3), (3, 1), (4, 1), (9, 1)])
+async def test_tries_of_earlier_sessions_count(kind: CallKind, before: int, left: int) -> None:
+    bench = Bench(server_failed(500, "broken"), attempts=4)
+    history = History([record_of(b"no", digest_of("hi"), kind)] * before)
+    with pytest.raises(ServerFailed):
+        await bench.ask(history)
+    assert len(bench.transport.bodies) == left
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_a_stop_cut_off_is_no_failure_of_its_own() -> None:
+    bench = Bench(server_failed(500, "broken"), attempts=4)
+    with pytest.raises(ServerFailed):
+        await bench.ask(History([record_of(CUT_OFF, digest_of("hi"), CallKind.POSSIBLY_PAID)] * 9))
+    assert len(bench.transport.bodies) == 4
+
+
+@pytest.mark.asyncio
+async def test_a_broken_connection_is_free_once_in_all_sessions() -> None:
+    lost = TransportFailed("reset", "nothing came", possibly_paid=True)
+    for before, sent in ((0, 3), (1, 1)):
+        bench = Bench(lost, attempts=2)
+        history = History([record_of(b"lost", digest_of("hi"), CallKind.POSSIBLY_PAID)] * before)
+        with pytest.raises(TransportFailed):
+            await bench.ask(history)
+        assert len(bench.transport.bodies) == sent
 
 
 @pytest.mark.asyncio
