@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import click
 import orjson
 
 from engine.cli.plain_text import plain
 from engine.cli.scenarios_check import check_command
+from engine.cli.scenarios_combine import combine_command
 from engine.cli.scenarios_items import items_command
+from engine.cli.scenarios_names import parse_name
 from engine.cli.scenarios_source import Source, open_source, source_options
 from engine.cli.shared_options import json_option
 from engine.errors import BadInput, UsageError
 from engine.scenarios.catalog import Catalog, Task
-from engine.scenarios.places import find_folder
-from engine.scenarios.profile_pool import load_profiles
 from engine.scenarios.render import render_prompts
-from engine.schema.job import TASK_PATTERN
 from engine.schema.profile import Profile
 from engine.schema.scenario import Scenario
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-_NAME = re.compile(rf"({TASK_PATTERN.pattern})-(\d{{1,9}})")
 _WIDTH = 110
 
 
@@ -34,15 +31,8 @@ def scenarios() -> None:
     """Tasks and their scenarios: list, show, check and render what templates make of them."""
 
 
-for command in (check_command, items_command):
+for command in (check_command, combine_command, items_command):
     scenarios.add_command(command)
-
-
-class Wanted(NamedTuple):
-    """What an argument names: a task, or one of its scenarios."""
-
-    task: str
-    number: int | None
 
 
 @scenarios.command("list")
@@ -101,15 +91,6 @@ def show_command(name: str, **options: Any) -> int:
     return 0
 
 
-def parse_name(name: str) -> Wanted:
-    """`travel` or `travel-11`. Raises UsageError for anything else."""
-    if TASK_PATTERN.fullmatch(name):
-        return Wanted(name, None)
-    if found := _NAME.fullmatch(name):
-        return Wanted(found[1], int(found[2]))
-    raise UsageError(f"{name!r} names no task or scenario: write it as `travel` or `travel-11`.")
-
-
 def _described(task: Task) -> str:
     file = task.file
     lines = [f"{task.slug}: {task.title} (in datasets: {task.name})"]
@@ -135,18 +116,24 @@ def _described(task: Task) -> str:
 @click.option(
     "--profile", "profile_id", metavar="ID", help="Who plays the user.  [default: the pool's first]"
 )
+@click.option("--behaviour", default="", metavar="LEVEL.LEVEL", help="How the user behaves: hurried.guarded.")
 @json_option
 def render_command(
-    name: str, profiles: Path | None, profile_id: str | None, as_json: bool, **options: Any
+    name: str,
+    profiles: Path | None,
+    profile_id: str | None,
+    behaviour: str,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Print every fixed text of one conversation, as both sides are told it. Sends nothing."""
     wanted = parse_name(name)
     if wanted.number is None:
         raise UsageError(f"{name!r} is a task; name one of its scenarios, such as {name}-0.")
     source = open_source(**options)
-    catalog = source.load([wanted.task])
+    catalog = source.load([wanted.task], with_behaviour=bool(behaviour))
     profile = _profile(source, profiles, profile_id)
-    texts = _texts(catalog, catalog.scenario(wanted.task, wanted.number), profile)
+    texts = _texts(catalog, catalog.scenario(wanted.task, wanted.number), profile, behaviour)
     if as_json:
         click.echo(orjson.dumps({"scenario": name, "profile": profile.profile_id, **texts}).decode())
         return 0
@@ -157,18 +144,14 @@ def render_command(
 
 
 def _profile(source: Source, pool: Path | None, profile_id: str | None) -> Profile:
-    path = pool or find_folder("profiles", source.config_dir) / f"pool.{source.language}.jsonl"
-    found = load_profiles(path)
-    for profile in found:
+    for profile in source.profiles(pool):
         if profile_id in (None, profile.profile_id):
             return profile
-    raise BadInput(
-        f"{path}: there is no profile {profile_id!r}. `engine profiles show {path}` lists the first."
-    )
+    raise BadInput(f"there is no profile {profile_id!r} in the pool; `engine profiles show` lists a pool's.")
 
 
-def _texts(catalog: Catalog, scenario: Scenario, profile: Profile) -> dict[str, str]:
-    prompts = render_prompts(catalog, scenario, profile, assistant_prompt=True)
+def _texts(catalog: Catalog, scenario: Scenario, profile: Profile, behaviour: str) -> dict[str, str]:
+    prompts = render_prompts(catalog, scenario, profile, assistant_prompt=True, behaviour=behaviour)
     return {
         "simulator_setup": "\n\n".join(prompts.simulator_setup),
         "simulator_kickoff": prompts.simulator_kickoff,

@@ -12,7 +12,9 @@ import click
 from engine.config.load import load_config
 from engine.scenarios.catalog import Catalog
 from engine.scenarios.places import find_folder
+from engine.scenarios.profile_pool import load_profiles
 from engine.scenarios.task_file import LANGUAGES
+from engine.schema.profile import Profile
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 _OPTIONS = (
@@ -42,10 +44,16 @@ class Source:
     folder: Path
     language: str
     config_dir: Path | None
+    pool: Path | None = None
 
-    def load(self, tasks: Sequence[str] | None = None) -> Catalog:
+    def profiles(self, pool: Path | None = None) -> list[Profile]:
+        """The profiles of `pool`, or of the one that runs use. Raises BadInput."""
+        default = find_folder("profiles", self.config_dir) / f"pool.{self.language}.jsonl"
+        return list(load_profiles(pool or self.pool or default))
+
+    def load(self, tasks: Sequence[str] | None = None, *, with_behaviour: bool = False) -> Catalog:
         """The catalog of `tasks`, or of all. Raises BadInput."""
-        return Catalog.load(self.folder, self.language, tasks)
+        return Catalog.load(self.folder, self.language, tasks, with_behaviour=with_behaviour)
 
 
 def open_source(templates: Path | None, config_file: Path | None, language: str | None) -> Source:
@@ -53,4 +61,6 @@ def open_source(templates: Path | None, config_file: Path | None, language: str 
     config = None if config_file is None else load_config(config_file)
     config_dir = None if config_file is None else config_file.parent.absolute()
     folder = templates or (config and config.templates) or find_folder("templates", config_dir)
-    return Source(folder, language or (config.language if config else LANGUAGES[0]), config_dir)
+    if config is None:
+        return Source(folder, language or LANGUAGES[0], None)
+    return Source(folder, language or config.language, config_dir, config.profiles)

@@ -118,6 +118,8 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
     if any(exchange.reasoned.values()):
         fields["reasoning"] = {_SIDES[role]: count for role, count in exchange.reasoned.items()}
     firings = tuple(dialogue.firings)
+    if job.behaviour:
+        fields["behaviour"] = inputs.catalog.levels_of(job.behaviour)
     if (items := inputs.catalog.tasks[job.task].items) is not None:
         said = [(turn.role.value, turn.content) for turn in dialogue.turns]
         fields["items"] = items.found_in(said, job.profile_id, job.scenario_number)

@@ -73,6 +73,7 @@ class RunInputs:
             self.profile(job),
             assistant_prompt=self.config.conversation.assistant_prompt,
             assistant_text=None if own is None else self.assistant_texts[own],
+            behaviour=job.behaviour,
         )
 
     def rules(self, job: Job) -> DialogueRules:
@@ -251,7 +252,9 @@ def encode_plan(plan: Plan) -> str:
     explicit = None
     if plan.explicit is not None:
         explicit = [
-            [job.task, job.scenario_number, job.profile_id, job.repeat, job.opener] for job in plan.explicit
+            [job.task, job.scenario_number, job.profile_id, job.repeat, job.opener]
+            + ([job.behaviour] if job.behaviour else [])
+            for job in plan.explicit
         ]
     return orjson.dumps(
         {
@@ -275,11 +278,17 @@ def decode_plan(text: str) -> Plan:
             tuple((task, number) for task, number in data["scenarios"]),
             data["repeats"],
             data["limit"],
-            None if explicit is None else tuple(Job(*fields) for fields in explicit),
+            None if explicit is None else tuple(_decode_job(*fields) for fields in explicit),
             tuple(data.get("cells", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise JournalDamaged(f"the journal's plan cannot be read: {error}") from error
+
+
+def _decode_job(
+    task: str, number: int, profile_id: str, repeat: int, opener: str | None, behaviour: str = ""
+) -> Job:
+    return Job(task, number, profile_id, repeat, opener, behaviour=behaviour)
 
 
 def _owner(name: str) -> str:

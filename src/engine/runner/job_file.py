@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import BadInput
-from engine.schema.job import PROFILE_ID_PATTERN, TASK_PATTERN, Job
+from engine.schema.job import BEHAVIOUR_PATTERN, PROFILE_ID_PATTERN, TASK_PATTERN, Job
 
 
 class _Line(BaseModel):
@@ -19,6 +19,7 @@ class _Line(BaseModel):
     scenario: Annotated[int, Field(ge=0, lt=2**31)]
     repeat: Annotated[int, Field(ge=0, lt=2**31)] = 0
     opener: Literal["user", "assistant"] | None = None
+    behaviour: Annotated[str, Field(pattern=f"^(?:{BEHAVIOUR_PATTERN.pattern})?$")] = ""
 
 
 def load_jobs(path: Path) -> tuple[Job, ...]:
@@ -41,7 +42,7 @@ def load_jobs(path: Path) -> tuple[Job, ...]:
                 f"{path}, line {number}: {where}: {first['msg']}. A job is written as "
                 '{"profile": "p001", "task": "travel", "scenario": 11}.'
             ) from error
-        job = Job(row.task, row.scenario, row.profile, row.repeat, row.opener)
+        job = Job(row.task, row.scenario, row.profile, row.repeat, row.opener, behaviour=row.behaviour)
         if job.job_id in jobs:
             raise BadInput(
                 f"{path}, line {number}: job {job.job_id} stands already in line {jobs[job.job_id]}; give "

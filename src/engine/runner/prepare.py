@@ -23,7 +23,8 @@ def prepare(config: RunConfig, *, config_dir: Path | None = None) -> RunInputs:
     if explicit is not None:
         tasks = tuple(sorted({job.task for job in explicit}))
     templates = config.templates or find_folder("templates", config_dir)
-    catalog = Catalog.load(templates, config.language, tasks)
+    behaves = explicit is not None and any(job.behaviour for job in explicit)
+    catalog = Catalog.load(templates, config.language, tasks, with_behaviour=behaves)
     pool = config.profiles or find_folder("profiles", config_dir) / f"pool.{config.language}.jsonl"
     profiles = {profile.profile_id: profile for profile in load_profiles(pool)}
     plan = Plan(
@@ -40,6 +41,8 @@ def prepare(config: RunConfig, *, config_dir: Path | None = None) -> RunInputs:
         for job in plan.jobs():
             inputs.profile(job)
             inputs.scenario(job)
+            if job.behaviour:
+                catalog.levels_of(job.behaviour)
     if len(plan) == 0:
         raise BadInput("the plan holds no job: there are no profiles or no scenarios to combine.")
     return inputs

@@ -16,6 +16,7 @@ from types import MappingProxyType, SimpleNamespace
 import orjson
 
 from engine.errors import BadInput
+from engine.scenarios.behaviour import FILE, Behaviour, decode_behaviour, read_behaviour
 from engine.scenarios.item_file import (
     Targets,
     decode_items,
@@ -26,6 +27,7 @@ from engine.scenarios.item_file import (
     read_targets,
 )
 from engine.scenarios.item_set import ItemSet
+from engine.scenarios.places import find_folder
 from engine.scenarios.task_file import (
     LANGUAGES,
     ItemSettings,
@@ -56,10 +58,12 @@ PROMPT_NAMES: Mapping[str, frozenset[str]] = MappingProxyType(
         "assistant_kickoff": frozenset({"task"}),
         "items": frozenset({"task", "items"}),
         "targets": frozenset({"task", "targets", "is_named"}),
+        "behaviour": frozenset({"task", "behaviour"}),
     }
 )
-# Prompts that only some tasks have; of the others' runs they are no part.
-OPTIONAL_PROMPTS = frozenset({"items", "targets"})
+# Prompts that only some tasks or jobs have; of the others' runs they are no part.
+OPTIONAL_PROMPTS = frozenset({"items", "targets", "behaviour"})
+_BEHAVIOUR = "behaviour/axes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +117,17 @@ class Catalog:
     language: str
     tasks: Mapping[str, Task]
     shared_prompts: Mapping[str, TextTemplate]
+    behaviour: Behaviour | None = None
     memo: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     _scenarios: dict[tuple[str, int], Scenario] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path, language: str, tasks: Sequence[str] | None = None) -> Catalog:
+    def load(
+        cls, folder: Path, language: str, tasks: Sequence[str] | None = None, *, with_behaviour: bool = False
+    ) -> Catalog:
         """Read the templates folder for one language: `tasks` (slugs) alone, or all.
 
+        `with_behaviour`: also the axes of behaviour, its own or those that come with the engine.
         Raises `BadInput` naming file, line where known, and what to do. Tasks not asked for are not read.
         """
         if language not in LANGUAGES:
@@ -131,12 +139,18 @@ class Catalog:
         shared = _load_prompts(
             folder / "_prompts" / language, language, PROMPT_NAMES.keys() - OPTIONAL_PROMPTS, OPTIONAL_PROMPTS
         )
+        behaviour = None
+        if with_behaviour:
+            behaviour = read_behaviour(_own_or_shipped(folder, FILE), language)
+            prompt = _own_or_shipped(folder, Path("_prompts", language, "behaviour.jinja"))
+            shared["behaviour"] = load_template(prompt, language, PROMPT_NAMES["behaviour"])
         slugs = sorted(known if tasks is None else set(tasks))
         catalog = cls(
             folder,
             language,
             MappingProxyType({s: _load_task(known[s], language, shared) for s in slugs}),
             shared,
+            behaviour,
         )
         catalog.scenarios()  # so that a description which cannot be rendered is found now, not in a run
         return catalog
@@ -153,6 +167,7 @@ class Catalog:
         descriptions: dict[str, TextTemplate] = {}
         items: dict[str, tuple[Item, ...]] = {}
         targets: dict[str, Targets] = {}
+        behaviour = None
         try:
             for name, text in sources.items():
                 kind, *owner, leaf = name.split("/")
@@ -160,6 +175,8 @@ class Catalog:
                 if kind == "prompt":
                     template = compile_template(folder / name, text, language, PROMPT_NAMES[leaf])
                     prompts.setdefault(slug, {})[leaf] = template
+                elif name == _BEHAVIOUR:
+                    behaviour = decode_behaviour(text, str(folder))
                 elif leaf == "task":
                     files[slug] = parse_canonical(text, language)
                 elif leaf == "items":
@@ -187,7 +204,15 @@ class Catalog:
             for slug, file in sorted(files.items())
             for own in (prompts.get(slug, {}),)
         }
-        return cls(folder, language, MappingProxyType(tasks), shared)
+        return cls(folder, language, MappingProxyType(tasks), shared, behaviour)
+
+    def levels_of(self, behaviour: str) -> dict[str, str]:
+        """Axis to level of a job's behaviour. Raises BadInput for what is none of this folder."""
+        if self.behaviour is None:
+            raise BadInput(
+                f"{self.folder}: loaded without the axes of behaviour, but a job names {behaviour!r}."
+            )
+        return self.behaviour.levels_of(behaviour)
 
     def scenarios(self) -> Sequence[Scenario]:
         """The scenarios that runs use, by slug and number."""
@@ -241,6 +266,8 @@ class Catalog:
                 if task.items.targets:
                     texts[f"task/{slug}/targets"] = encode_targets(task.items.targets)
             texts |= {f"prompt/{slug}/{name}": prompt.source for name, prompt in task.overrides.items()}
+        if self.behaviour is not None:
+            texts[_BEHAVIOUR] = self.behaviour.encode()
         return MappingProxyType(dict(sorted(texts.items())))
 
     def __repr__(self) -> str:
@@ -276,6 +303,12 @@ def _task_folders(folder: Path) -> dict[str, Path]:
             raise BadInput(f"{path} has no task.yaml; add one, or begin the folder's name with '_'.")
         found[path.name] = path
     return found
+
+
+def _own_or_shipped(folder: Path, name: Path) -> Path:
+    """The file of this templates folder, or else the one that comes with the engine."""
+    own = folder / name
+    return own if own.is_file() else find_folder(f"templates/{name.parent}") / name.name
 
 
 def _load_task(folder: Path, language: str, shared: Mapping[str, TextTemplate]) -> Task:

@@ -14,7 +14,7 @@ from engine.schema.profile import Profile
 from engine.schema.scenario import Prompts, Scenario
 
 # What differs between the conversations of one scenario.
-_PER_JOB = frozenset({"profile", "items", "targets"})
+_PER_JOB = frozenset({"profile", "items", "targets", "behaviour"})
 _SETUP_PARTS = ("role", "scenario", "profile", "rules")
 
 
@@ -25,6 +25,7 @@ def render_prompts(
     *,
     assistant_prompt: bool,
     assistant_text: str | None = None,
+    behaviour: str = "",
 ) -> Prompts:
     """Every fixed text of the conversation of `scenario` (one of the catalog's) and `profile`.
 
@@ -55,6 +56,9 @@ def render_prompts(
         assistant.append(text("items"))
         if values["targets"]:
             simulator.append(text("targets"))
+    if behaviour and catalog.behaviour is not None:
+        values["behaviour"] = catalog.behaviour.texts_of(behaviour)
+        simulator.append(text("behaviour"))
     return Prompts(
         simulator_setup=tuple(simulator),
         assistant_setup="\n\n".join(assistant) or None,

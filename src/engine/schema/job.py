@@ -12,6 +12,8 @@ from dataclasses import dataclass
 # Ids become parts of file names and of HTTP bodies: nothing that could leave its folder.
 TASK_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,31}")
 PROFILE_ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+LEVEL_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,23}")
+BEHAVIOUR_PATTERN = re.compile(rf"{LEVEL_PATTERN.pattern}(?:\.{LEVEL_PATTERN.pattern}){{0,7}}")
 CELL_MARK = "@"
 
 
@@ -19,7 +21,8 @@ CELL_MARK = "@"
 class Job:
     """One conversation to be held. `opener` overrides the run's opener for this job alone.
 
-    `cell` is the cell of the run's matrix; empty where it has none.
+    `cell` is the cell of the run's matrix; empty where it has none. `behaviour` names levels of the behaviour
+    axes (`hurried.guarded`); empty where the simulator is told of none.
     """
 
     task: str
@@ -28,11 +31,14 @@ class Job:
     repeat: int = 0
     opener: str | None = None
     cell: str = ""
+    behaviour: str = ""
 
     @property
     def job_id(self) -> str:
-        """`<task>-<scenario number>-<profile id>-<repeat>`, in a matrix with `@<cell>`."""
+        """`<task>-<scenario number>-<profile id>-<repeat>`, and `-<behaviour>` or `@<cell>` if it has one."""
         shared = f"{self.task}-{self.scenario_number}-{self.profile_id}-{self.repeat}"
+        if self.behaviour:
+            shared = f"{shared}-{self.behaviour}"
         return f"{shared}{CELL_MARK}{self.cell}" if self.cell else shared
 
     @classmethod
@@ -41,7 +47,11 @@ class Job:
         shared, _, cell = job_id.partition(CELL_MARK)
         task, number, rest = shared.split("-", 2)
         profile_id, _, repeat = rest.rpartition("-")
-        return cls(task, int(number), profile_id, int(repeat), cell=cell)
+        behaviour = ""
+        if BEHAVIOUR_PATTERN.fullmatch(repeat):
+            behaviour = repeat
+            profile_id, _, repeat = profile_id.rpartition("-")
+        return cls(task, int(number), profile_id, int(repeat), cell=cell, behaviour=behaviour)
 
 
 def without_cell(job_id: str) -> str:

@@ -113,7 +113,7 @@ class PlanIndex:
         else:
             profile = self._profiles.get(job.profile_id)
             scenario = self._scenarios.get((job.task, job.scenario_number))
-            if profile is None or scenario is None or not 0 <= job.repeat < self._repeats:
+            if profile is None or scenario is None or job.behaviour or not 0 <= job.repeat < self._repeats:
                 return None
             position = (job.repeat * len(self._profiles) + profile) * len(self._scenarios) + scenario
         if position is None or position >= self._length:

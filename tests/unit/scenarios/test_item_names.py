@@ -84,7 +84,7 @@ def test_an_item_may_have_the_same_name_twice() -> None:
     assert len(list(ItemMatcher([Item("a", "The Door", ("Door", "DOOR"))]).mentions("Door"))) == 1
 
 
-@given(st.lists(st.text("abcé 'B&中文", min_size=1, max_size=12), max_size=6), st.text(max_size=200))
+@given(st.lists(st.text("bcdé 'B&中文", min_size=1, max_size=12), max_size=6), st.text(max_size=200))
 def test_whatever_is_said_names_are_found_or_nothing_happens(names: list[str], text: str) -> None:
     try:
         matcher = ItemMatcher([Item(str(at), name) for at, name in enumerate(names)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.schema.job import PROFILE_ID_PATTERN, TASK_PATTERN, Job
+from engine.schema.job import BEHAVIOUR_PATTERN, PROFILE_ID_PATTERN, TASK_PATTERN, Job
 
 JOBS = st.builds(
     Job,
@@ -14,6 +14,7 @@ JOBS = st.builds(
     st.integers(0, 10**6),
     st.from_regex(PROFILE_ID_PATTERN, fullmatch=True),
     st.integers(0, 10**4),
+    behaviour=st.just("") | st.from_regex(BEHAVIOUR_PATTERN, fullmatch=True),
 )
 
 
