@@ -2,7 +2,8 @@
 
 Columns: kind, conversation, turn (from 0; empty for the whole conversation), author, rubric, value, details.
 A value is JSON, or in the short form that people type: a label, several joined by `|`, `true`, `4`. Whoever
-imports is told of the first row that does not hold, by its line; then nothing is kept.
+imports is told of the first row that does not hold, by its line; then nothing is kept. In CSV an id that a
+spreadsheet would take for a formula has an apostrophe before it, which import takes away again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _TURN_OF = {
     Kind.CONSISTENCY: Role.USER, Kind.RATING: None, Kind.PREFERENCE_SUMMARY: None, Kind.GOAL: None,
     Kind.PROFILE_MAPPED: None, Kind.PROFILE_RECOVERED: None,
 }  # fmt: skip
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_LONGEST_CELL = 1 << 30
 _MOST = {metric.name: metric.most for metric in METRICS}
 
 
@@ -94,13 +97,24 @@ def write_annotation_file(path: Path, file: TextIO, annotations: Iterable[Annota
             row = dict(zip(COLUMNS, (*fields, value, details), strict=True))
             file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE).decode())
         else:
-            texts = ["" if field is None else str(field) for field in fields]
+            texts = ["" if field is None else _shielded(str(field)) for field in fields]
             writer.writerow([*texts, orjson.dumps(value).decode(), orjson.dumps(details).decode()])
     return written
 
 
+def _shielded(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _unshielded(cell: object) -> object:
+    if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(_FORMULA):
+        return cell[1:]
+    return cell
+
+
 def _rows_of(path: Path, file: TextIO) -> Iterator[tuple[int, Mapping[str, object]]]:
     if path.suffix.lower() == ".csv":
+        csv.field_size_limit(_LONGEST_CELL)  # the library's own limit is below that of a long turn
         reader = csv.DictReader(file, strict=True)
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
         if missing:
@@ -110,7 +124,7 @@ def _rows_of(path: Path, file: TextIO) -> Iterator[tuple[int, Mapping[str, objec
             )
         try:
             for row in reader:
-                yield reader.line_num, row
+                yield reader.line_num, {name: _unshielded(cell) for name, cell in row.items()}
         except csv.Error as error:
             raise BadInput(f"{path}, line {reader.line_num}: is no CSV: {error}.") from error
         return

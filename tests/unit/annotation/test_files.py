@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from contextlib import suppress
 from pathlib import Path
@@ -40,6 +41,21 @@ def test_what_goes_out_comes_in_again(tmp_path: Path, name: str) -> None:
     assert write_annotation_file(path, text, SAID) == len(SAID)
     path.write_bytes(text.getvalue().encode())
     assert [annotation for _, annotation in read_annotation_file(path, None)] == SAID
+
+
+def test_an_id_is_no_formula_for_a_spreadsheet_and_long_texts_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    long = {"language": "zh", "content": "长" * 200_000}
+    said = [
+        Annotation(Kind.INTENT, Target("=HYPERLINK(1)", 0), ["=1"], "human:ada", "@v1"),
+        Annotation(Kind.TRANSLATION, Target("t-1", 0), long, "human:ada"),
+    ]
+    text = io.StringIO(newline="")
+    write_annotation_file(path, text, said)
+    path.write_bytes(text.getvalue().encode())
+    cells = [cell for row in csv.reader(io.StringIO(text.getvalue(), newline="")) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+    assert [annotation for _, annotation in read_annotation_file(path, None)] == said
 
 
 def test_short_forms_are_understood(tmp_path: Path) -> None:
