@@ -19,7 +19,9 @@ from engine.cli.plain_text import plain
 
 # What a file or a pipe is written for: it has no width of its own.
 _WIDTH = 140
-_NARROWEST_NAME = 16
+_NARROWEST_NAME = 24
+# What is longer is no number, and wraps.
+_WIDEST_NUMBER = 40
 
 
 def table_console() -> Console:
@@ -43,7 +45,8 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     cells = [[_one_line(cell) for cell in row] for row in rows]
     for index, heading in enumerate(columns):
-        width = max((len(row[index]) for row in cells if index < len(row)), default=0)
+        sizes = [len(row[index]) for row in cells if index < len(row)]
+        width = max((size for size in sizes if not index or size <= _WIDEST_NUMBER), default=0)
         table.add_column(
             Text(_one_line(heading), overflow="fold"),
             justify="right" if index else "left",
@@ -51,7 +54,12 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
             overflow="fold",
         )
     for row in cells:
-        table.add_row(*(Text(cell, no_wrap=bool(index)) for index, cell in enumerate(row)))
+        table.add_row(
+            *(
+                Text(cell, no_wrap=bool(index) and len(cell) <= _WIDEST_NUMBER)
+                for index, cell in enumerate(row)
+            )
+        )
     console.print(table, crop=False, soft_wrap=True)
 
 

@@ -26,6 +26,12 @@ def test_no_number_is_ever_cut(width: int) -> None:
         assert " ".join(row) in " ".join(text.split())
 
 
+def test_words_among_the_numbers_wrap() -> None:
+    text = printed(80, ("", "AUC", "signs"), ("wording", "1.000", "'please', " * 20))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "1.000" in text
+
+
 def test_names_are_no_markup_and_steer_no_terminal() -> None:
     text = printed(80, ("[/]", "[red]n"), ("[/b] \x1b[2J\u202e", "1"), ("two\nlines", "2"), title="[/i]\x1b")
     for name in ("[/]", "[red]n", r"[/b] \x1b[2J\u202e", "two lines", r"[/i]\x1b"):
