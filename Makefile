@@ -35,6 +35,7 @@ test: $(STAMP) ## Tests with real processes, HTTP, kills and a real model (the u
 	$(BIN)/python -m pytest tests/integration tests/chaos -m 'not slow'
 
 test-slow: $(STAMP) ## What takes longer
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
 	$(BIN)/python -m pytest -m slow
 
 bench: $(STAMP) ## Measure the engine beside other clients (minutes)

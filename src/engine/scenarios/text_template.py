@@ -16,7 +16,19 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
+from engine.config.regular_file import refuse_special
 from engine.errors import BadInput
+
+# What a template's own expressions can raise. Nesting and sizes have no bound in Jinja but Python's.
+_OF_ITS_CODE = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +44,9 @@ class TextTemplate:
         """The text, without a trailing newline. Raises `BadInput` naming the file."""
         try:
             return self.compiled.render(values).rstrip("\n")
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
-            raise BadInput(f"{self.path}: cannot be rendered: {error}. Correct the template.") from error
+        except (jinja2.TemplateError, *_OF_ITS_CODE) as error:
+            why = str(error) or type(error).__name__
+            raise BadInput(f"{self.path}: cannot be rendered: {why}. Correct the template.") from error
 
 
 def load_template(path: Path, language: str, known: Collection[str]) -> TextTemplate:
@@ -53,6 +66,10 @@ def compile_template(path: Path, source: str, language: str, known: Collection[s
         compiled = environment.from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise BadInput(f"{path}:{error.lineno}: {error.message}. Correct the template.") from error
+    except (jinja2.TemplateError, SyntaxError, *_OF_ITS_CODE) as error:
+        # Jinja leaves to Python what it does not look at itself, such as an argument that is there twice.
+        why = getattr(error, "msg", None) or str(error) or type(error).__name__
+        raise BadInput(f"{path}: is no template that can be used: {why}. Correct the template.") from error
     for unknown in sorted(names.difference(known)):
         line = next((found.lineno for found in tree.find_all(nodes.Name) if found.name == unknown), 1)
         usable = ", ".join(sorted(known)) or "none"
@@ -62,6 +79,7 @@ def compile_template(path: Path, source: str, language: str, known: Collection[s
 
 def read_text(path: Path) -> str:
     """A source file's text with plain newlines and without a byte order mark; else `BadInput`."""
+    refuse_special(path, BadInput)
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:

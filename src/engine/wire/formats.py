@@ -8,13 +8,13 @@ says by its own shape which format it is in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.errors import ReplyUnusable
+from engine.errors import CallFailed
 from engine.schema.call import Reply
 from engine.wire import anthropic, gemini, openai
-from engine.wire.json_body import read_object
 from engine.wire.message_log import MessageLog
 from engine.wire.status import failure_for_status
 
@@ -64,12 +64,10 @@ def decode_recorded(body: bytes) -> Reply:
     """A reply that was understood when it came, in whichever format it is."""
     try:
         return openai.decode_reply(body)
-    except ReplyUnusable as unusable:
-        if unusable.reason != "wrong_shape":
-            raise
-        data = read_object(body)
-        if "candidates" in data or "promptFeedback" in data:
-            return gemini.decode_reply(body)
-        if data.get("type") == "message":
-            return anthropic.decode_reply(body)
-        raise
+    except CallFailed as unusable:
+        # Not by a mark such as `type`: whatever was understood then must be understood now.
+        others: tuple[Codec, ...] = (anthropic, gemini)
+        for other in others:
+            with suppress(CallFailed):
+                return other.decode_reply(body)
+        raise unusable

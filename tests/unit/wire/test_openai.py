@@ -196,7 +196,7 @@ def test_usage_and_names_are_read() -> None:
     assert reply == Reply("Hello", "stop", Usage(9, 4, 5), "m-2")
 
 
-@pytest.mark.parametrize("count", [-1, 2**53, 2**200, 1.5, True, "9", None, [], {}], ids=str)
+@pytest.mark.parametrize("count", [-1, 2**40, 2**53, 2**200, 1.5, True, "9", None, [], {}], ids=str)
 def test_token_counts_that_cannot_be_are_taken_as_none(count: object) -> None:
     usage = {
         "prompt_tokens": count,
