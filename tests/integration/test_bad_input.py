@@ -309,6 +309,31 @@ with_profiles(
 )
 with_profiles("two profiles with one id", lambda lines: [lines[0], lines[1].replace(b'"p002"', b'"p001"')])
 with_options("a profile file that is not there", "--profiles", "nowhere.jsonl")
+with_settings("a program for on_end that is not there", on_end=["no-such-program-anywhere"])
+with_options("a device as job list", "--jobs", "/dev/zero")
+
+
+def with_pipe(did: str, name: str, run: Callable[[World, Path], int]) -> None:
+    """A pipe that nobody writes to: to open it would wait for ever."""
+
+    def act(world: World) -> int:
+        path = world.folder / name
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        code = run(world, path)
+        path.unlink()
+        return code
+
+    case(did)(act)
+
+
+with_pipe(
+    "a pipe as configuration", "piped.yaml",
+    lambda world, path: engine("run", path, "--run", "r", "--runs-dir", world.runs),
+)  # fmt: skip
+with_pipe("a pipe as profile file", "piped.jsonl", lambda world, path: world.run("--profiles", path))
+with_pipe("a pipe as job list", "jobs.jsonl", lambda world, path: world.run("--jobs", path))
+with_pipe("a pipe as template", "templates/travel/description.en.jinja", lambda world, path: world.run())
 with_jobs("a job list with a wrong line", '{"profile": "p001", "task": "travel"}\n')
 with_jobs(
     "a job whose profile is not in the pool", '{"profile": "nobody", "task": "travel", "scenario": 11}\n'

@@ -131,18 +131,38 @@ def test_short_parts_of_secret_headers_are_refused_and_others_are_not(
         request_headers("e", EndpointSettings(base_url="http://h/v1", headers={"x-api-key": "${ORG}"}))
 
 
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [
+def test_its_failure_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    no_program = tmp_path / "no-program"
+    no_program.touch(0o700)
+    for command, says in (
         (f"{sys.executable} -c 'raise SystemExit(9)'", "ended with exit code 9"),
-        ("/nowhere/at-all", "cannot be started: No such file"),
-    ],
-)
-def test_its_failure_is_a_warning(
-    command: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        (str(no_program), "cannot be started: Exec format error"),
+    ):
+        assert engine("run", "--run", "r", "--limit", "2", "--runs-dir", tmp_path, "--on-end", command) == 0
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_program_that_is_not_there_is_refused_before_anything_is_sent(
+    more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert engine("run", "--run", "r", "--limit", "2", "--runs-dir", tmp_path, "--on-end", command) == 0
-    assert says in capsys.readouterr().err
+    not_executable = tmp_path / "notes.txt"
+    not_executable.touch(0o600)
+    for command in ("/nowhere/at-all", str(not_executable), "no-such-program-anywhere --now"):
+        arguments = (
+            "run",
+            "--run",
+            "r",
+            "--limit",
+            "2",
+            "--runs-dir",
+            tmp_path / "runs",
+            "--on-end",
+            command,
+        )
+        assert engine(*arguments, *more) == 78
+        assert "on_end: there is no program" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_it_is_ended_with_its_children_after_its_deadline(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from engine.llm.exchange import Exchange, Question
 from engine.llm.prices import prices_of
 from engine.local.server import require_extra
 from engine.local.weights import require_gguf
+from engine.runner.end_hook import check_end_hook
 from engine.runner.endpoints import open_models
 from engine.runner.run_folder import RunFolder
 from engine.runner.spending import check_prices
@@ -35,6 +36,7 @@ from engine.schema.plan import Plan
 def check_ready(inputs: RunInputs) -> None:
     """Raise what would keep a run from its calls: a missing key, file or price, a hopeless limit."""
     config = inputs.config
+    check_end_hook(config.on_end)
     models = [variant.settings for variant in variants_of(config)]
     check_prices(config, models, prices_of(config, models, config.endpoints))
     if config.endpoints:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from engine.config.document import Document, Place, read_document
 from engine.config.mistakes import describe, line_of
 from engine.config.presets import PRESETS, Location, PresetError, presets_of, resolve_presets
+from engine.config.regular_file import refuse_special
 from engine.config.settings import ModelSettings, RunConfig, StageName
 from engine.config.suggestion import name_endpoint
 from engine.errors import ConfigError
@@ -21,6 +22,7 @@ def load_config(path: Path) -> RunConfig:
     Relative paths in the file are taken from its folder. Raises ConfigError with every mistake that
     the file has, each with its line.
     """
+    refuse_special(path, ConfigError)
     try:
         body = path.read_bytes()
     except FileNotFoundError:

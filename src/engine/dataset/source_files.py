@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from engine.config.regular_file import refuse_special
 from engine.dataset.record_format import Place
 from engine.errors import BadInput
 
@@ -135,6 +136,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _refusing(path: Path, line: Callable[[], int] | None = None) -> Iterator[None]:
     """Turn what reading a file raises into BadInput; `line` is how far it was read."""
+    refuse_special(path, BadInput)
     try:
         yield
     except FileNotFoundError as error:

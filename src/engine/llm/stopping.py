@@ -33,6 +33,12 @@ def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
                 f"{where} The key was refused: check the variable or file that the configuration names. "
                 "Nothing is lost: `engine resume` goes on from here."
             )
+        case "not_served":
+            return ConfigError(
+                f"{where} The provider does not serve the country or region that this machine calls from; "
+                "the key may be a good one. Name an endpoint that does, such as a cloud's. "
+                "Nothing is lost: `engine resume` goes on from here."
+            )
         case "quota":
             return Stopped(
                 f"{where} The account's money or quota is used up. Nothing is lost: add credit, then "

@@ -28,6 +28,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine.config.document import read_document
+from engine.config.regular_file import refuse_special
 from engine.errors import BadInput, ConfigError
 from engine.rehearsal.faults import catalogue
 from engine.rehearsal.faults_body import FAULTS as BODIES
@@ -71,6 +72,7 @@ class Script(BaseModel):
 
 def read_script(path: Path) -> Script:
     """The script in a YAML file. Raises BadInput naming what is wrong with it."""
+    refuse_special(path, BadInput)
     try:
         document = read_document(path.read_text("utf-8"), source=str(path))
         return Script.model_validate(dict(document.data))

@@ -122,6 +122,12 @@ FAULTS = (
     # A key, an address.
     _status("401", "401", 401, "Incorrect API key provided.", code="invalid_api_key"),
     _status("403", "403", 403, "You are not allowed to sample from this model."),
+    _status("403-region", "403, the country is not served", 403,
+            "Country, region, or territory not supported", type="request_forbidden",
+            code="unsupported_country_region_territory"),
+    _body("400-region", "400, the place is not served", 400,
+          {"error": {"code": 400, "message": "User location is not supported for the API use.@",
+                     "status": "FAILED_PRECONDITION"}}),
     _status("404", "404", 404, "The model `m` does not exist.", code="model_not_found"),
     *(_redirect(status) for status in (301, 302, 303, 307, 308)),
     # A request that fits nowhere.

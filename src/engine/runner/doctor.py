@@ -28,6 +28,7 @@ _SYSTEM, _HELLO = "You answer in one short sentence.", "Say hello."
 _PASSING = frozenset({"throttled", "server_error", "quota", "connect", "deadline", "reset"})
 _ADVICE = {
     "key_refused": "Check the variable or file that holds the key.",
+    "not_served": "The provider does not serve this country or region: name another endpoint.",
     "quota": "The account's money or quota is used up.",
     "throttled": "It is busy, or its limits are used up at the moment.",
     "connect": "Is the server running, and is the base URL right?",

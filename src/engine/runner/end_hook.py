@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.config.settings import RunConfig
+from engine.errors import ConfigError
 from engine.logs import SECRETS
 
 DEADLINE_S = 60.0
@@ -37,6 +39,15 @@ class SessionEnd:
     exit_code: int
     kept: int
     summary: bytes = b"{}\n"
+
+
+def check_end_hook(command: Sequence[str] | None) -> None:
+    """Raise ConfigError where the command is no program: after a night is late to say so."""
+    if command is not None and shutil.which(command[0]) is None:
+        raise ConfigError(
+            f"on_end: there is no program {command[0]!r} that can be started. Write its full path, and make "
+            "it executable (chmod +x). Nothing was sent."
+        )
 
 
 def run_end_hook(

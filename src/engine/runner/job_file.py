@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine.config.regular_file import refuse_special
 from engine.errors import BadInput
 from engine.schema.job import BEHAVIOUR_PATTERN, PROFILE_ID_PATTERN, TASK_PATTERN, Job
 
@@ -24,6 +25,7 @@ class _Line(BaseModel):
 
 def load_jobs(path: Path) -> tuple[Job, ...]:
     """The jobs in file order. Raises BadInput with file and line, also for a job that stands twice."""
+    refuse_special(path, BadInput)
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:

@@ -30,6 +30,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, ValidationError
 from pydantic_core import PydanticCustomError
 
+from engine.config.regular_file import refuse_special
 from engine.errors import BadInput, CannotWrite, DiskFull, UsageError
 from engine.schema.job import PROFILE_ID_PATTERN
 from engine.schema.profile import ASPECTS, Profile
@@ -127,6 +128,7 @@ class _Ids:
 def _lines(path: Path) -> Iterator[tuple[_Place, str]]:
     """Decoded lines without their line end, each with its place."""
     line = 0
+    refuse_special(path, BadInput)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             while raw := stream.readline(MAX_LINE_BYTES + 1):

@@ -2,7 +2,7 @@
 
     throttled, connect   no capacity: wait, never fail, no attempt used up (P5)
     transient            wait and use up an attempt; after the last one the call fails
-    quota, key_refused, not_found   the run stops, resumably: every other call would fail alike
+    quota, key_refused, not_served, not_found   the run stops, resumably: every other call would fail alike
     anything else        the call fails at once
 
 Jitter goes upward from a hint and is taken after the clamp: clamped jitter would make all callers at
@@ -18,7 +18,7 @@ from engine.errors import CallFailed, ReplyUnusable, ServerFailed, TransportFail
 
 _DETERMINISTIC = frozenset({"too_large", "lone_surrogate"})
 SHORTEST_HINT_S = 0.05
-_STOPPING = frozenset({"quota", "key_refused", "not_found"})
+_STOPPING = frozenset({"quota", "key_refused", "not_served", "not_found"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Reasons (the words kept in records):
     server_error   408 409 425 500 502 503 504     transient: tried again, attempts are counted
     quota          402, and 429/400/403 that speak of money, credit or quota   the endpoint stops, resumably
     key_refused    401 403, and a 400 of Google's  the endpoint stops; a 403 of a moderation filter does not
+    not_served     403 or 400 that speaks of the country or region   the endpoint stops
     not_found      404 405, and any 3xx            the endpoint stops: wrong base URL or model
     context_full   400/413 that speak of the context length   the conversation ends
     bad_request    any other 4xx, any 3xx, and a 429 for a request that is larger than the limit itself:
@@ -63,6 +64,12 @@ _UNKNOWN_FIELD = re.compile(
 )
 # Google answers a wrong key with 400.
 _BAD_KEY = re.compile(r"API_KEY_INVALID|API key (?:not valid|expired)")
+# OpenAI's unsupported_country_region_territory, and Google's words for it.
+_REGION = re.compile(
+    r"unsupported_country"
+    r"|(?:country|region|territory|location)\b[^.]{0,60}\bnot (?:supported|available|allowed)",
+    re.IGNORECASE,
+)
 _NEVER_FITS = re.compile(r"request too large", re.IGNORECASE)
 
 
@@ -89,6 +96,8 @@ def _reason(status: int, message: str, head: str, hint: float | None) -> str:
         return "quota"
     if (status == 403 and _MODERATION.search(message)) or (status == 429 and _NEVER_FITS.search(message)):
         return "bad_request"
+    if status in (400, 403) and _REGION.search(head):
+        return "not_served"
     if status in (429, 529) or (status == 503 and hint is not None):
         return "throttled"
     if status in _TRANSIENT or status >= 500:

@@ -152,7 +152,7 @@ def test_a_reset_inside_a_reply_is_not_free() -> None:
 # --- what ends a call or a run ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reason", ["quota", "key_refused", "not_found"])
+@pytest.mark.parametrize("reason", ["quota", "key_refused", "not_served", "not_found"])
 def test_what_every_other_call_would_meet_stops_the_run(reason: str) -> None:
     assert decisions(server(reason, 5.0), 1) == [StopRun()]
 
