@@ -7,10 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from anyio.from_thread import start_blocking_portal
 from tests.doubles.command_line import engine, records
 
 from engine.dataset.export_formats import FORMATS
+from engine.rehearsal.replies import Reply
+from engine.rehearsal.server import serve
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = ROOT / "templates"
@@ -102,6 +106,36 @@ def test_check_flags_what_the_criteria_ask_for(templates: Path, tmp_path: Path, 
     assert any("ended after one round" in flag for flag in found["flags"])
 
 
+def test_check_finds_texts_in_another_language(templates: Path, capsys: Capture) -> None:
+    """Every prompt and scenario that ships reads as its own language, and one that does not is named once."""
+    command = ("scenarios", "check", "--templates", templates, "--json")
+    for language in ("en", "zh"):
+        assert engine(*command, "--language", language) == 0
+        assert printed(capsys)["flags"] == []
+    prompts = templates / "_prompts"
+    shutil.copy(prompts / "en" / "rules.jinja", prompts / "zh" / "rules.jinja")
+    shutil.copy(templates / "recipe" / "description.zh.jinja", templates / "recipe" / "description.en.jinja")
+    assert engine(*command) == 0
+    flags = printed(capsys)["flags"]
+    assert flags == [
+        "description of recipe: is meant for the language en and reads as chinese",
+        "prompt rules: is meant for the language zh and reads as english",
+    ]
+
+
+def test_a_task_that_is_added_gets_its_ten_in_the_run_without_a_configuration(
+    templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert engine("run", "--run", "r") == 0
+    before = records(tmp_path / "runs" / "r" / "conversations.jsonl")
+    shutil.copytree(EXAMPLES / "restaurant", templates / "restaurant")
+    assert engine("run", "--run", "r") == 0
+    after = records(tmp_path / "runs" / "r" / "conversations.jsonl")
+    assert (len(before), len(after)) == (220, 250)
+    assert [record for record in after if record["task"] != "restaurant"] == before
+
+
 def test_a_new_task_is_a_folder_and_nothing_else(
     templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -125,6 +159,47 @@ def test_a_new_task_is_a_folder_and_nothing_else(
         out = tmp_path / f"out-{form}"
         assert engine("export", "r", "--format", form, "--raw", "--out", out) == 0, form
         assert "restaurant" in "".join(path.read_text(errors="replace") for path in files_of(out)), form
+
+
+def test_in_a_chinese_run_prompts_end_phrase_and_checks_are_chinese(
+    templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """One simulator speaks Chinese and says the Chinese goodbye; the other one speaks English throughout."""
+    monkeypatch.chdir(tmp_path)
+    spoken = {
+        "zh": ("你好，我想找一家安静的餐厅，请推荐几家。", "听起来不错，那里的鱼怎么做？", "谢谢，再见。"),
+        "en": (
+            "Hello, I am looking for a quiet restaurant and would like your advice on it.",
+            "That sounds good to me, but what would you order there and how much would it cost?",
+            "Thank you, goodbye.",
+        ),
+    }
+    seen: list[str] = []
+
+    def reply(request: dict[str, Any], raw: bytes) -> Reply | None:
+        messages = request["messages"]
+        if messages[0]["role"] != "system" or "扮演规则" not in messages[0]["content"]:
+            return None
+        seen.append(messages[-1]["content"])
+        said = spoken[request["model"]][min(2, sum(each["role"] == "assistant" for each in messages))]
+        choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+        return Reply(
+            body=orjson.dumps({"id": "x", "model": request["model"], "choices": [choice], "usage": usage})
+        )
+
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve(replier=reply)) as server:
+        for model in spoken:
+            models = ("--simulator", model, "--assistant", "a", "--base-url", server.base_url)
+            plan = ("--task", "travel", "--language", "zh", "--limit", "3", "--run", model)
+            assert engine("run", *plan, *models) == 0
+    assert seen[0] == "你好！请问有什么可以帮你的吗？"
+    assert any("请只回复下面这句话" in text and "谢谢，再见。" in text for text in seen)
+    chinese, english = (records(tmp_path / "runs" / name / "conversations.jsonl") for name in spoken)
+    assert [record["end_reason"] for record in chinese] == ["goodbye"] * 3
+    assert all(record["kept"] for record in chinese)
+    assert [record["end_reason"] for record in english] == ["max_rounds"] * 3
+    assert all("wrong_language" in str(record["dropped_because"]) for record in english)
 
 
 def test_the_example_speaks_chinese_too(

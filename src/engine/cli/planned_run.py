@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from engine.cli.budget_options import budget_options, with_budget
-from engine.cli.run_options import ModelOptions, build_config, endpoint_kind
+from engine.cli.run_options import PER_SCENARIO, ModelOptions, build_config, endpoint_kind, says_no_size
 from engine.cli.shared_options import new_runs_dir_option, runs_of
 from engine.config.identity import identity_fields
 from engine.config.settings import GateSettings, RunConfig
@@ -95,6 +95,10 @@ def planned_run(
     )
     config = _with_gates(config, paper=paper, gates=gates)
     inputs = prepare(config, config_dir=config_dir)
+    if says_no_size(config_file, options) and config.local is None:
+        # A task that was added beside the shipped ones is to have its ten, too.
+        config = config.model_copy(update={"limit": PER_SCENARIO * len(inputs.plan.scenarios)})
+        inputs = replace(inputs, config=config, plan=replace(inputs.plan, limit=config.limit))
     name = run_name if run_name is not None else config.output.name
     if name is None:
         name = default_name(endpoint_kind(config), identity_fields(config))

@@ -67,8 +67,8 @@ def run(
 ) -> int:
     """Hold every conversation of the plan, or go on with it.
 
-    The same command twice goes on with the same run. Without CONFIG and endpoint it rehearses: 220
-    conversations, ten for each scenario, with an embedded offline endpoint.
+    The same command twice goes on with the same run. Without CONFIG and endpoint it rehearses: ten
+    conversations for each scenario, with an embedded offline endpoint.
     """
     planned = planned_run(**options, on_end=split_command(on_end))
     folder, inputs = planned.folder, planned.inputs

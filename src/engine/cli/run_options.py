@@ -16,8 +16,9 @@ from engine.config.mistakes import shown, wanted
 from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig, StageName
 from engine.errors import ConfigError, UsageError
 
-# Without a configuration: ten conversations for each of the 22 scenarios.
-_DEFAULT_LIMIT = 220
+# Without a configuration: ten conversations for each scenario, of which 22 come with the engine.
+PER_SCENARIO = 10
+_DEFAULT_LIMIT = 22 * PER_SCENARIO
 # A small model on a few cores takes seconds a turn, and hardly ever says goodbye of itself.
 _LOCAL_LIMIT = 10
 _LOCAL_MAX_TOKENS = 96
@@ -49,10 +50,15 @@ def build_config(
     """
     config = RunConfig() if file is None else load_config(file)
     given = dict(options)
-    sizes = {"limit", "jobs", "profiles", "tasks", "repeat"}
-    if file is None and all(given.get(name) in (None, ()) for name in sizes):
+    if says_no_size(file, options):
         given["limit"] = _LOCAL_LIMIT if models.local or models.local_model else _DEFAULT_LIMIT
     return with_options(config, given, models), None if file is None else file.parent.absolute()
+
+
+def says_no_size(file: Path | None, options: Mapping[str, object]) -> bool:
+    """Whether neither a configuration nor an option says how much of what is to be held."""
+    sizes = {"limit", "jobs", "profiles", "tasks", "repeat"}
+    return file is None and all(options.get(name) in (None, ()) for name in sizes)
 
 
 def with_options(config: RunConfig, options: Mapping[str, object], models: ModelOptions) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,8 @@ from engine.cli.scenarios_source import Source, open_source, source_options
 from engine.cli.section_tables import print_section
 from engine.cli.shared_options import json_option, new_runs_dir_option
 from engine.dataset.source import open_dataset
+from engine.dialogue.languages import foreign_language
+from engine.dialogue.speech import fold
 from engine.errors import BadInput
 from engine.scenarios.catalog import Catalog
 from engine.scenarios.criteria import TaskCriteria, judge_tasks, load_aspect_words, never_drawn_on
@@ -25,6 +28,7 @@ from engine.scenarios.task_file import LANGUAGES
 from engine.schema.profile import ASPECTS
 
 _WIDTH = 110
+_GAP = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
 # Facts of these two are told by no words of their own (see `analysis/facts.py`).
 _NOT_TOLD_BY_WORDS = ("gender", "age")
 
@@ -53,7 +57,8 @@ def check_command(
     catalog = source.load(tasks or None)
     found = judge_tasks(catalog, load_aspect_words(source.folder))
     pilot = None if pilot_name is None else _read_pilot(runs_dir, pilot_name, catalog)
-    flags = [*_flags(found, pilot), *_other_languages(source, catalog)]
+    flags = [*_flags(found, pilot), *_foreign_texts(catalog), *_other_languages(source, catalog)]
+    flags = list(dict.fromkeys(flags))  # prompts that all tasks share are looked at with each of them
     if as_json:
         click.echo(orjson.dumps(_document(found, pilot, flags)).decode())
     else:
@@ -95,15 +100,35 @@ def _flags(found: Sequence[TaskCriteria], pilot: PilotTally | None) -> Iterator[
 
 
 def _other_languages(source: Source, catalog: Catalog) -> Iterator[str]:
-    """Tasks that a run in another language of the folder's prompts could not use."""
+    """Tasks that a run in another language of the folder's prompts could not use, and texts of a third."""
     for language in LANGUAGES:
         if language == source.language or not (source.folder / "_prompts" / language).is_dir():
             continue
         for slug in catalog.tasks:
             try:
-                Catalog.load(source.folder, language, [slug])
+                other = Catalog.load(source.folder, language, [slug])
             except BadInput as error:
                 yield f"{slug}: not usable in the language {language}: {error}"
+            else:
+                yield from _foreign_texts(other)
+
+
+def _foreign_texts(catalog: Catalog) -> Iterator[str]:
+    """Scenarios and prompts that are written in another language than the one they are for."""
+    language = catalog.language
+    texts = {f"{each.task}-{each.number}": each.text for each in catalog.scenarios()}
+    for slug, task in catalog.tasks.items():
+        texts[f"description of {slug}"] = task.description.source
+        shared = catalog.shared_prompts
+        texts |= {
+            f"prompt {name}" if shared.get(name) is prompt else f"prompt {name} of {slug}": prompt.source
+            for name, prompt in task.prompts.items()
+        }
+    for name, text in texts.items():
+        # A gap's name is no word of the text, and a shared end phrase has too few to be told.
+        found = foreign_language(fold(_GAP.sub(" ", text)), language)
+        if found is not None:
+            yield f"{name}: is meant for the language {language} and reads as {found}"
 
 
 def _sections(found: Sequence[TaskCriteria], pilot: PilotTally | None) -> Iterator[Section]:
