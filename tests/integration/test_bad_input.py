@@ -374,6 +374,28 @@ with_budget("a used-up budget", "--max-cost", "0.01")
 with_budget("a used-up budget of tokens", "--max-tokens", "3000")
 
 
+@case("an assistant's text that is not there (`matrix`)")
+def _no_assistant_text(world: World) -> int:
+    world.configure(matrix={"assistants": {"plain": {}, "poor": {"prompt": "inatentive"}}})
+    return world.run()
+
+
+@case("a side of the matrix without a model")
+def _matrix_without_model(world: World) -> int:
+    endpoint = {"endpoint": "default"}
+    world.configure(
+        stages={"simulator": {**endpoint, "model": "s"}},
+        matrix={"assistants": {"one": {**endpoint, "model": "a"}, "other": endpoint}},
+    )
+    return world.run()
+
+
+@case("an empty matrix")
+def _empty_matrix(world: World) -> int:
+    world.configure(matrix={})
+    return world.run()
+
+
 @case("an unknown run")
 def _unknown_run(world: World) -> tuple[int, ...]:
     world.begin()
@@ -436,6 +458,19 @@ ONE = b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content"
 @case("labels of one author alone (`engine agreement`)")
 def _one_author(world: World) -> int:
     return engine("agreement", made_file(world, ONE))
+
+
+@case("a run without a matrix (`engine matrix`)")
+def _no_matrix(world: World) -> int:
+    world.begin()
+    return engine("matrix", "r", "--runs-dir", world.runs)
+
+
+@case("a baseline that no cell has (`engine matrix`)")
+def _no_baseline(world: World) -> int:
+    world.configure(matrix={"assistants": {"plain": {}, "poor": {"prompt": "inattentive"}}})
+    assert engine("run", world.config, "--run", "m", "--runs-dir", world.runs, "--limit", "1") == 0
+    return engine("matrix", "m", "--baseline", "good", "--runs-dir", world.runs)
 
 
 @case("a task that a dataset does not have (`engine compare`)")

@@ -135,12 +135,12 @@ def _with_models(config: RunConfig, models: ModelOptions) -> RunConfig:
 
 
 def _take_from_matrix(config: RunConfig, stages: dict[StageName, ModelSettings]) -> None:
-    """A stage that only the matrix names is played by its first entry, wherever one model is meant."""
+    """A side all of whose models the matrix names needs no stage: where one is meant, it is the first."""
     sides: tuple[StageName, ...] = ("simulator", "assistant")
     for stage in sides:
         entries = getattr(config.matrix, f"{stage}s", {})
-        if stage not in stages and (first := next(iter(entries.values()), None)) is not None and first.model:
-            stages[stage] = first.over(None)
+        if stage not in stages and entries and all(entry.model for entry in entries.values()):
+            stages[stage] = next(iter(entries.values())).over(None)
 
 
 def _with_local_model(config: RunConfig, models: ModelOptions) -> RunConfig:
