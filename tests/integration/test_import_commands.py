@@ -171,6 +171,19 @@ def test_an_imported_run_is_listed_shown_and_not_resumed(runs: Path, tmp_path: P
     assert "can be written as reference" in capsys.readouterr().err
 
 
+def test_what_is_shown_of_an_import_steers_no_terminal(runs: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "odd.jsonl"
+    messages = [{"role": "user", "content": "\x1b[2Jhi \u202e"}, {"role": "assistant", "content": "[/b]"}]
+    file.write_bytes(orjson.dumps({"id": "odd", "task": "[/b] \x1b]0;t\x07", "messages": messages}))
+    assert engine("import", file, "--name", "odd", "--runs-dir", runs) == 0
+    for command in (("show", "odd", "odd"), ("stats", "odd"), ("report", "odd")):
+        capsys.readouterr()
+        assert engine(*command, "--runs-dir", runs) == 0
+        said = capsys.readouterr().out
+        assert not set(said) & {"\x1b", "\x07", "\u202e"}, command
+        assert "[/b]" in said or command[0] == "report"
+
+
 def test_an_import_that_cannot_go_on_is_shown_as_stopped(runs: Path, tmp_path: Path, capsys: Capture) -> None:
     Path("cut.jsonl.gz").write_bytes(gzip.compress(lines_of(CHAT) * 400, mtime=0)[:-20])
     assert engine("import", "cut.jsonl.gz", "--name", "c") == 65

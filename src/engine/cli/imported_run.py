@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from engine.cli.plain_text import plain
 from engine.dataset.formats import format_of_settings
 from engine.dataset.record_format import NotARecord, Place, decode
 from engine.dataset.source import named
@@ -24,6 +25,7 @@ from engine.journal.imports import (
 )
 from engine.journal.reader import Reader
 from engine.runner.run_folder import RunFolder, existing_folder
+from engine.schema.annotation import Annotation
 
 
 def if_imported(
@@ -87,20 +89,20 @@ def say_conversation(
         return 0
     place = Place(facts.files[row.file].name, row.line, row.path)
     conversation = named(decode(format_of_settings(facts.settings), row.record, place), row.item)
-    click.echo(f"{conversation.conversation_id}: {conversation.task or '(no task)'}")
-    for text in (conversation.scenario.text, conversation.profile.text):
-        if text:
-            click.echo(f"\n{text}")
+    lines = [f"{conversation.conversation_id}: {conversation.task or '(no task)'}"]
+    lines += [f"\n{text}" for text in (conversation.scenario.text, conversation.profile.text) if text]
     for turn in conversation.turns:
-        click.echo(f"\n[{turn.role.value}]\n{turn.content}")
-        for annotation in turn.annotations:
-            value = orjson.dumps(annotation.value).decode()
-            click.echo(f"  {annotation.kind} ({annotation.author}): {value}")
-    for annotation in conversation.annotations:
-        click.echo(f"{annotation.kind} ({annotation.author}): {orjson.dumps(annotation.value).decode()}")
+        lines.append(f"\n[{turn.role.value}]\n{turn.content}")
+        lines += [f"  {_said(annotation)}" for annotation in turn.annotations]
+    lines += map(_said, conversation.annotations)
     if conversation.flags:
-        click.echo(f"flags: {', '.join(conversation.flags)}")
+        lines.append(f"flags: {', '.join(conversation.flags)}")
+    click.echo(plain("\n".join(lines)))
     return 0
+
+
+def _said(annotation: Annotation) -> str:
+    return f"{annotation.kind} ({annotation.author}): {orjson.dumps(annotation.value).decode()}"
 
 
 def say_verified(folder: RunFolder, reader: Reader, facts: ImportFacts, *, as_json: bool) -> int:
