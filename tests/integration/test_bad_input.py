@@ -338,6 +338,29 @@ with_jobs("a job list with a wrong line", '{"profile": "p001", "task": "travel"}
 with_jobs(
     "a job whose profile is not in the pool", '{"profile": "nobody", "task": "travel", "scenario": 11}\n'
 )
+with_jobs(
+    "a job with an unknown behaviour",
+    '{"profile": "p001", "task": "travel", "scenario": 11, "behaviour": "hurry"}\n',
+)
+
+
+def with_items(did: str, **files: str) -> None:
+    """A case of a task that brings a list of items, in files of these texts."""
+
+    def act(world: World) -> int:
+        task = world.folder / "templates" / "travel"
+        with (task / "task.yaml").open("a") as file:
+            file.write("items: {file: {en: items.csv}, targets: targets.jsonl}\n")
+        (task / "items.csv").write_text(files["items"])
+        (task / "targets.jsonl").write_text(files.get("targets", ""))
+        return world.run()
+
+    case(did)(act)
+
+
+with_items("a list of items with an empty name", items="id,name\nr1,The Blue Door\nr2,\n")
+with_items("two items of one name", items="id,name\nr1,The Blue Door\nr2,blue door\n")
+with_items("a target that is no item", items="id,name\nr1,Olive\n", targets='{"targets": ["r2"]}\n')
 with_options("an unknown option", "--concurency", "3")
 with_options("an option's value that cannot be", "--limit", "0")
 with_options("an unknown language", "--language", "de")

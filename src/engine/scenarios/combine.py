@@ -29,19 +29,21 @@ def pairwise_rows(sizes: Sequence[int], seed: int = 0) -> list[Row]:
     random = Random(seed)
     largest = sorted(range(len(sizes)), key=lambda factor: (-sizes[factor], factor))
     order = sorted(combinations(range(len(sizes)), 2), key=lambda two: -sizes[two[0]] * sizes[two[1]])
-    # Ordered, so that what comes first is the same each time; a dict, so that a pair is struck out at once.
-    left = {two: dict.fromkeys(product(range(sizes[two[0]]), range(sizes[two[1]]))) for two in order}
+    left = {two: set(product(range(sizes[two[0]]), range(sizes[two[1]]))) for two in order}
     rows = []
     for two in order:
-        while left[two]:
+        # Not in the order of the set, which is nobody's.
+        for pair in product(range(sizes[two[0]]), range(sizes[two[1]])):
+            if pair not in left[two]:
+                continue
             row: list[int | None] = [None] * len(sizes)
-            row[two[0]], row[two[1]] = next(iter(left[two]))
+            row[two[0]], row[two[1]] = pair
             for factor in largest:
                 if row[factor] is None:
                     row[factor] = _best(row, factor, sizes[factor], left, random)
             whole = tuple(value for value in row if value is not None)
             for a, b in order:
-                left[a, b].pop((whole[a], whole[b]), None)
+                left[a, b].discard((whole[a], whole[b]))
             rows.append(whole)
     return sorted(rows)
 
@@ -50,7 +52,7 @@ def _best(
     row: Sequence[int | None],
     factor: int,
     size: int,
-    left: dict[tuple[int, int], dict[tuple[int, int], None]],
+    left: dict[tuple[int, int], set[tuple[int, int]]],
     random: Random,
 ) -> int:
     """The position of `factor` that covers most pairs with what the row holds; chance among equals."""

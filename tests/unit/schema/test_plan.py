@@ -113,3 +113,12 @@ def test_a_cell_more_makes_a_plan_that_includes_the_one_before(
     after = replace(before, cells=(more, *before.cells))
     assert after.includes(before)
     assert before.includes(after) == (len(before) == 0)
+
+
+def test_a_product_holds_no_job_with_a_behaviour_and_a_list_may() -> None:
+    assert Plan(("p",), (("travel", 1),)).index().find("travel-1-p-0-hurried") is None
+    job = Job("travel", 1, "p", behaviour="hurried.brief")
+    listed = Plan(explicit=(job, Job("travel", 1, "p")))
+    assert listed.index().find("travel-1-p-0-hurried.brief") == job
+    assert listed.index().position(Job("travel", 1, "p")) == 1
+    assert listed.index().find("travel-1-p-0-hurried") is None
