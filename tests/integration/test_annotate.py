@@ -111,6 +111,29 @@ def test_judges_are_wrong_as_often_as_they_are_said_to_be(
     assert all(right)
 
 
+def test_agreement_finds_the_known_error_rate_within_its_intervals(
+    runs: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    """Of 95 % intervals some miss; of eight, six or more hold the rate, and the middle of all is near it."""
+    assert engine("run", "--limit", "44", "--run", "r", "--json") == 0
+    config = configuration(tmp_path / "c.yaml", concurrency=32, rehearsal={"judge_error_rate": 0.2})
+    judges = [word for n in range(8) for word in ("--judge", f"erring-{n}")]
+    assert engine("annotate", "r", "--config", config, "--with", "intent", *judges) == 0
+    config = configuration(config, rehearsal={"judge_error_rate": 0.0})
+    assert engine("annotate", "r", "--config", config, "--with", "intent", "--judge", "perfect") == 0
+    capsys.readouterr()
+    assert engine("agreement", "r", "--kind", "intent", "--json") == 0
+    (question,) = json.loads(capsys.readouterr().out)
+    shares = [
+        pair["coefficients"]["percent"]
+        for pair in question["pairs"]
+        if "judge:perfect" in (pair["first"], pair["second"])
+    ]
+    assert len(shares) == 8
+    assert sum(share["low"] <= 0.8 <= share["high"] for share in shares) >= 6
+    assert abs(sum(share["value"] for share in shares) / 8 - 0.8) < 0.03
+
+
 def test_all_annotators_bring_what_they_should(runs: Path, capsys: Capture) -> None:
     assert engine("run", "--limit", "22", "--run", "r", "--json") == 0
     capsys.readouterr()
