@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from itertools import combinations
 from pathlib import Path
@@ -80,6 +81,25 @@ def test_a_run_with_behaviour_goes_from_end_to_end(here: Path, capsys: Capture, 
     )
     assert engine(*command) == 78
     assert "template behaviour/axes" in capsys.readouterr().err
+
+
+def test_levels_are_compared_and_bytes_are_the_same_at_any_concurrency(here: Path, capsys: Capture) -> None:
+    shutil.copytree(TEMPLATES / "_examples" / "restaurant_list", here / "templates" / "restaurant_list")
+    jobs = here / "jobs.jsonl"
+    lines = combine(jobs, "restaurant_list", "--first", "8", "--axis", "patience", "--axis", "verbosity")
+    for name in ("1", "64"):
+        assert engine("run", "--jobs", jobs, "--concurrency", name, "--run", f"c{name}") == 0
+    one, many = (here / "runs" / f"c{name}" / "conversations.jsonl" for name in ("1", "64"))
+    assert one.read_bytes() == many.read_bytes()
+    capsys.readouterr()
+    assert engine("scenarios", "check", "restaurant_list", "--run", "c64", "--json") == 0
+    levels = json.loads(capsys.readouterr().out)["pilot"]["levels"]
+    assert [(each["axis"], each["level"]) for each in levels] == [
+        ("patience", "hurried"), ("patience", "patient"), ("verbosity", "brief"), ("verbosity", "talkative")
+    ]  # fmt: skip
+    assert {each["ended"] for each in levels} == {len(lines) // 2}
+    assert engine("scenarios", "check", "restaurant_list", "--run", "c64") == 0
+    assert "Pilot: by level of behaviour" in capsys.readouterr().out
 
 
 def test_the_same_conversation_without_behaviour_stays_as_it_was(here: Path) -> None:

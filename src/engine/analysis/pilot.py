@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from engine.analysis.facts import facts_of
-from engine.analysis.words import content_units
+from engine.analysis.words import content_units, units
 from engine.schema.conversation import EndReason, Role
 from engine.schema.dataset import Conversation, ProfileText
 
@@ -24,10 +24,26 @@ _NOT_ENDED = frozenset({EndReason.FAILED.value, EndReason.REFUSED.value, EndReas
 
 @dataclass(slots=True)
 class PilotCounts:
-    """Conversations of one scenario or task that came to an end of their own, and those after one round."""
+    """Conversations that came to an end of their own, and those of them that did after one round.
+
+    `rounds`, `user_turns` and `user_units` (words, or Chinese characters) are sums over them.
+    """
 
     ended: int = 0
     one_round: int = 0
+    rounds: int = 0
+    user_turns: int = 0
+    user_units: int = 0
+
+    def add(self, conversation: Conversation) -> None:
+        """Count one conversation that has ended."""
+        self.ended += 1
+        self.one_round += conversation.rounds <= 1
+        self.rounds += conversation.rounds
+        for turn in conversation.turns:
+            if turn.role is Role.USER:
+                self.user_turns += 1
+                self.user_units += len(units(turn.content))
 
     @property
     def share(self) -> float:
@@ -44,12 +60,14 @@ class PilotCounts:
 class PilotTally:
     """Counts conversations one at a time; memory is that of the scenarios and of two profiles.
 
-    `by_task` has task names, `by_scenario` task names with numbers. `drawn` and `by_chance`: conversations
-    in which the user has revealed something of an aspect, and in which words of another profile's came up.
+    `by_task` has task names, `by_scenario` task names with numbers, `by_level` axes with levels. `drawn` and
+    `by_chance`: conversations in which the user has revealed something of an aspect, and in which words of
+    another profile's came up.
     """
 
     by_task: dict[str, PilotCounts] = field(default_factory=dict)
     by_scenario: dict[tuple[str, int], PilotCounts] = field(default_factory=dict)
+    by_level: dict[tuple[str, str], PilotCounts] = field(default_factory=dict)
     looked_at: int = 0
     compared: int = 0
     drawn: Counter[str] = field(default_factory=Counter)
@@ -66,8 +84,10 @@ class PilotTally:
             self.by_task.setdefault(keys[0], PilotCounts()),
             *([] if keys[1] is None else [self.by_scenario.setdefault((keys[0], keys[1]), PilotCounts())]),
         ):
-            counts.ended += 1
-            counts.one_round += conversation.rounds <= 1
+            counts.add(conversation)
+        behaviour = conversation.extra.get("behaviour")
+        for axis, level in behaviour.items() if isinstance(behaviour, dict) else ():
+            self.by_level.setdefault((str(axis), str(level)), PilotCounts()).add(conversation)
         self._look_at_aspects(conversation)
 
     def _look_at_aspects(self, conversation: Conversation) -> None:

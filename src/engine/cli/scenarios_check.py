@@ -158,6 +158,19 @@ def _sections(found: Sequence[TaskCriteria], pilot: PilotTally | None) -> Iterat
             [_pilot_row(name, counts) for name, counts in (*sorted(pilot.by_task.items()), *named)],
             f"Kept and dropped; failed and refused ones apart. The paper's limit is {MOST_ONE_ROUND:.0%}.",
         )
+        if pilot.by_level:
+            yield section(
+                "Pilot: by level of behaviour",
+                ("", "ended", "after one round", "rounds", "words of a user turn"),
+                [
+                    (
+                        f"{axis} {level}", str(each.ended), f"{each.share:.1%}",
+                        f"{each.rounds / each.ended:.2f}", f"{each.user_units / max(1, each.user_turns):.1f}",
+                    )
+                    for (axis, level), each in sorted(pilot.by_level.items(), key=lambda item: item[0])
+                ],
+                "Means; a word is a run of letters or digits, and each character of Chinese.",
+            )  # fmt: skip
         yield section(
             "Pilot: aspects that users revealed",
             ("aspect", "conversations", "share", "by chance"),
@@ -213,6 +226,10 @@ def _document(
                 aspect.key: {"revealed": pilot.drawn[aspect.key], "by_chance": pilot.by_chance[aspect.key]}
                 for aspect in ASPECTS if aspect.key not in _NOT_TOLD_BY_WORDS
             },
+            "levels": [
+                {"axis": axis, "level": level, **asdict(each)}
+                for (axis, level), each in sorted(pilot.by_level.items(), key=lambda item: item[0])
+            ],
             "looked_at": pilot.looked_at, "compared": pilot.compared,
         }  # fmt: skip
     return document

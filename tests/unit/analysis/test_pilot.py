@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.analysis.pilot import PilotTally
 from engine.schema.conversation import Role
 from engine.schema.dataset import Conversation, ConversationTurn, Origin, ProfileText, ScenarioText
@@ -43,6 +45,19 @@ def test_scenarios_are_counted_by_themselves_and_one_without_a_reply_counts() ->
         2: (1, 0),
     }
     assert found.by_task["travel planning"].one_round == 2
+
+
+def test_levels_of_behaviour_are_counted_by_themselves() -> None:
+    terse, wordy = ({"behaviour": {"verbosity": level}} for level in ("brief", "talkative"))
+    found = tally_of(
+        replace(talk(1, says="Yes."), extra=terse),
+        replace(talk(3, says="I would like that."), extra=wordy),
+        talk(9),
+    )
+    brief, talkative = found.by_level["verbosity", "brief"], found.by_level["verbosity", "talkative"]
+    assert (brief.ended, brief.one_round, brief.rounds, brief.user_units / brief.user_turns) == (1, 1, 1, 1)
+    assert (talkative.ended, talkative.rounds, talkative.user_units / talkative.user_turns) == (1, 3, 4)
+    assert found.by_task["travel planning"].rounds == 13
 
 
 def test_conversations_cut_off_by_something_else_say_nothing_of_the_scenario() -> None:
