@@ -174,6 +174,70 @@ async def test_changes_at_one_moment_are_all_kept(tmp_path: Path) -> None:
     assert not list(folder.path.glob("*.part"))
 
 
+def tokens_of(runs: Path) -> int:
+    usage = orjson.loads((runs / "live/summary.json").read_bytes())["usage"]
+    return int(usage["prompt_tokens"] + usage["completion_tokens"])
+
+
+@pytest.mark.asyncio
+async def test_a_budget_that_comes_while_a_run_goes_on_is_kept_over_all_its_sessions(tmp_path: Path) -> None:
+    watcher = Watcher()
+    async with serve(RehearsalSettings(delay=Fixed(0.02)), replier=watcher) as server:
+        watcher.server = server
+        command = run_of(server, tmp_path, 4)
+        process = await start_engine(*command)
+        await until(lambda: watcher.seen > 30)
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+        spent, seen = tokens_of(tmp_path), watcher.seen
+        # This session knows nothing of what the first one spent, until there is a limit.
+        process = await start_engine(*command)
+        await until(lambda: watcher.seen > seen + 20)
+        limit = 2 * spent + 40_000
+        assert engine("adjust", "live", "--max-tokens", str(limit), "--runs-dir", tmp_path) == 0
+        await process.communicate()
+        assert process.returncode == 75
+        assert spent < tokens_of(tmp_path) <= limit
+        (change,) = [event for event in events(tmp_path) if "budget" in event]
+        assert change["budget"]["max_tokens"] == limit
+        code, output = await run_engine("resume", "live", "--runs-dir", tmp_path)
+        assert code == 75, output
+        assert tokens_of(tmp_path) <= limit
+        assert engine("adjust", "live", "--max-tokens", "0", "--runs-dir", tmp_path) == 0
+        code, output = await run_engine("resume", "live", "--runs-dir", tmp_path)
+    assert code == 0, output
+    assert len(records(tmp_path / "live/conversations.jsonl")) == LIMIT
+
+
+@pytest.mark.asyncio
+async def test_a_budget_that_is_raised_in_time_stops_nothing(tmp_path: Path) -> None:
+    watcher = Watcher()
+    async with serve(RehearsalSettings(delay=Fixed(0.02)), replier=watcher) as server:
+        watcher.server = server
+        process = await start_engine(*run_of(server, tmp_path, 4), "--max-tokens", "150000")
+        await until(lambda: watcher.seen > 10)
+        assert engine("adjust", "live", "--max-tokens", "0", "--runs-dir", tmp_path) == 0
+        await process.communicate()
+    assert process.returncode == 0
+    assert tokens_of(tmp_path) > 150_000
+
+
+def test_money_is_no_limit_where_a_price_is_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert engine("run", "--run", "live", "--limit", "2", "--runs-dir", tmp_path) == 0
+    before = (tmp_path / "live/run.yaml").read_bytes()
+    assert engine("adjust", "live", "--max-cost", "1", "--runs-dir", tmp_path) == 78
+    assert "a limit in money needs the price of every model" in capsys.readouterr().err
+    assert (tmp_path / "live/run.yaml").read_bytes() == before
+    config = tmp_path / "study.yaml"
+    prices = "{rehearsal-simulator: {input: 1, output: 1}, rehearsal-assistant: {input: 1, output: 1}}"
+    config.write_text(f"prices: {prices}\n")
+    assert engine("run", config, "--run", "live", "--limit", "2", "--runs-dir", tmp_path) == 0
+    assert engine("adjust", "live", "--max-cost", "1.5", "--runs-dir", tmp_path) == 0
+    assert "budget.max_cost_usd: none -> 1.5" in capsys.readouterr().out
+
+
 def test_without_a_process_only_the_file_is_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -127,3 +127,26 @@ def test_versions_stand_side_by_side_with_a_sample_of_each(
         1,
     ]
     assert "Versions side by side" in shown
+
+
+def test_a_pool_stops_within_its_budget_and_goes_on_with_a_higher_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def generate(name: str, *options: str) -> int:
+        out = tmp_path / f"{name}.jsonl"
+        where = ("--run", name, "--out", out, "--runs-dir", tmp_path)
+        return engine("profiles", "generate", "--count", "60", *where, "--json", *options)
+
+    assert generate("whole") == 0
+    whole = printed(capsys)
+    half = (whole["prompt_tokens"] + whole["completion_tokens"]) // 2
+    assert generate("limited", "--max-tokens", str(half), "--concurrency", "1") == 75
+    said = capsys.readouterr().err
+    assert "the budget is used up" in said
+    assert "the same command with --max-tokens" in said
+    assert not (tmp_path / "limited.jsonl").exists()
+    assert generate("limited", "--max-tokens", str(100 * half)) == 0
+    assert (tmp_path / "limited.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert generate("other", "--max-cost", "1") == 78
+    assert "a limit in money needs the price of every model" in capsys.readouterr().err
+    assert not (tmp_path / "profiles" / "other").exists()

@@ -1,4 +1,4 @@
-"""`engine adjust`: change limits and concurrency of a run, or pause it, also while it goes on."""
+"""`engine adjust`: change limits, budget and concurrency of a run, or pause it, also while it goes on."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ _LIMIT = click.IntRange(min=0)
 @click.option("--input-tokens-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
 @click.option("--output-tokens-per-min", type=_LIMIT, metavar="N", help="0 takes the limit away.")
 @click.option("--max-in-flight", type=_LIMIT, metavar="N", help="0 takes the limit away.")
+@click.option(
+    "--max-cost", "max_cost", type=click.FloatRange(min=0), metavar="USD",
+    help="What the run may cost in all; 0 takes the limit away.",
+)  # fmt: skip
+@click.option("--max-tokens", type=_LIMIT, metavar="N", help="Tokens in all; 0 takes the limit away.")
 @click.option("--endpoint", metavar="NAME", help="Whose limits, where there are several endpoints.")
 @click.option("--model", metavar="NAME", help="Whose limits at the endpoint; else those of all its models.")
 @click.option("--pause/--go-on", default=None, help="Send nothing new until --go-on; calls in the air land.")
@@ -33,17 +38,20 @@ def adjust_command(
     runs_dir: Path,
     as_json: bool,
     concurrency: int | None,
+    max_cost: float | None,
+    max_tokens: int | None,
     endpoint: str | None,
     model: str | None,
     pause: bool | None,
     **limits: int | None,
 ) -> int:
-    """Change limits or concurrency of RUN, or pause it; a process that works on it follows at once."""
+    """Change limits, budget or concurrency of RUN, or pause it; its process, if any, follows at once."""
     given = {key: value for key, value in limits.items() if value is not None}
-    if concurrency is None and pause is None and not given and endpoint is None and model is None:
+    wanted = Adjustment(concurrency, given, endpoint, model, pause, max_cost, max_tokens)
+    if wanted == Adjustment():
         raise UsageError("say what to change: --concurrency, a limit, --pause or --go-on.")
     folder = existing_folder(runs_dir, run_name)
-    done = adjust(folder, Adjustment(concurrency, given, endpoint, model, pause))
+    done = adjust(folder, wanted)
     if as_json:
         click.echo(json.dumps({"run": folder.name, "changes": done.changes, "pid": done.pid}))
         return 0

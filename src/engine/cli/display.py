@@ -81,7 +81,7 @@ class Display:
         parts.append(f"{calls.replies / elapsed:.0f} calls/s")
         in_flight = sum(endpoint.in_flight for endpoint in progress.endpoints.values())
         parts.append(f"{in_flight} in flight")
-        if (budget := progress.budget) is not None:
+        if (budget := progress.budget) is not None and budget.is_of_use:
             parts += _spending(budget)
         if calls.backing_off:
             parts.append(f"{calls.backing_off} waiting")

@@ -101,11 +101,31 @@ class Budget:
             self.tokens += usage.prompt_tokens + usage.completion_tokens
         self.release(hold)
 
+    @property
+    def is_of_use(self) -> bool:
+        """Whether there is a price to count with, or a limit to keep."""
+        return bool(self.prices) or self.max_cost is not None or self.max_tokens is not None
+
+    def change(self, *, max_cost: int | None, max_tokens: int | None, before: Spent | None = None) -> None:
+        """Other limits from now on; whoever waits looks again.
+
+        `before` is what went out beside what is counted here: for a budget that had no limits until now.
+        """
+        self.max_cost, self.max_tokens = max_cost, max_tokens
+        if before is not None:
+            self.cost += before.cost
+            self.tokens += before.tokens
+            self.possibly += before.possibly
+        self._wake()
+
     def release(self, hold: Hold) -> None:
         """Nothing is to be paid: the call was not sent, or was refused before any work."""
         self.reserved_cost -= hold.cost
         self.reserved_tokens -= hold.tokens
         self.in_flight -= 1
+        self._wake()
+
+    def _wake(self) -> None:
         if self._freed is not None and not self._freed.done():
             self._freed.set_result(None)
 

@@ -1,4 +1,4 @@
-"""Changes a run while it goes on: limits, concurrency, a pause.
+"""Changes a run while it goes on: limits, concurrency, budget, a pause.
 
 The change is written into the run's `run.yaml`, where a resume finds it too, and SIGUSR1 tells the process
 that works on the run to read it again. Nothing that decides content can be changed in this way. A pause is
@@ -22,19 +22,22 @@ from engine.journal.inputs import read_inputs
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader
 from engine.journal.run_lock import find_holder
+from engine.llm.budget import Budget
 from engine.llm.endpoint import Endpoint
 from engine.llm.limits import Admission
+from engine.llm.prices import PRICES, decode_prices, prices_of
 from engine.logs import EventLog
 from engine.runner.reservations import Reservations, fewest_from_journal
 from engine.runner.run_folder import RunFolder
 from engine.runner.scheduler import Concurrency
+from engine.runner.spending import change_budget, check_prices
 
 SIGNAL = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What is to be changed; None = as it is. A limit of 0 takes the limit away.
+    """What is to be changed; None = as it is. A limit of 0 takes the limit away, of the budget as well.
 
     Limits are those of `model` at `endpoint`, or with None those of the endpoint as a whole.
     """
@@ -44,6 +47,14 @@ class Adjustment:
     endpoint: str | None = None
     model: str | None = None
     pause: bool | None = None
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+
+    @property
+    def budget(self) -> dict[str, float | int | None]:
+        """The budget's limits that change; None takes one away."""
+        wanted = {"max_cost_usd": self.max_cost_usd, "max_tokens": self.max_tokens}
+        return {name: value or None for name, value in wanted.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,8 @@ def _adjust(folder: RunFolder, wanted: Adjustment) -> Adjusted:
     for name, endpoint in changed.endpoints.items():
         if endpoint.limits != config.endpoints[name].limits:
             _refuse_too_few_tokens(folder, changed, name)
+    if changed.budget != config.budget:
+        _refuse_unpriced(folder, changed)
     is_paused = was_paused if wanted.pause is None else wanted.pause
     if is_paused != was_paused:
         changes.append(("paused", was_paused, is_paused))
@@ -102,6 +115,11 @@ def apply_to_config(
     if wanted.concurrency is not None:
         update["concurrency"] = wanted.concurrency
         changes.append(("concurrency", config.concurrency, wanted.concurrency))
+    if wanted.budget:
+        update["budget"] = config.budget.model_copy(update=wanted.budget)
+        changes += [
+            (f"budget.{key}", getattr(config.budget, key), value) for key, value in wanted.budget.items()
+        ]
     if wanted.limits:
         name = _endpoint_name(config, wanted.endpoint)
         if wanted.model is not None:
@@ -154,6 +172,14 @@ def _refuse_unasked(config: RunConfig, endpoint: str, model: str) -> None:
         )
 
 
+def _refuse_unpriced(folder: RunFolder, config: RunConfig) -> None:
+    """Raise ConfigError where money is to be limited and a price is not known."""
+    models = [variant.settings for variant in variants_of(config)]
+    with closing(Reader(folder.journal)) as reader:
+        prices = decode_prices(reader.meta(PRICES)) | prices_of(config, models, config.endpoints)
+        check_prices(config, models, prices)
+
+
 def _refuse_too_few_tokens(folder: RunFolder, config: RunConfig, name: str) -> None:
     limits = config.endpoints[name].limits
     with closing(Reader(folder.journal)) as reader:
@@ -183,8 +209,11 @@ class LiveSettings:
         journal: Journal,
         reservations: Reservations,
         log: EventLog,
+        budget: Budget | None = None,
     ) -> None:
         self._folder = folder
+        self._budget = budget
+        self._limits = folder.read_settings()[0].budget
         self._endpoints = endpoints
         self._concurrency = concurrency
         self._journal = journal
@@ -208,6 +237,8 @@ class LiveSettings:
                 for lane in endpoint.lanes.values():
                     if lane.admission.governor is not None:
                         lane.admission.governor.most = config.concurrency
+        if config.budget != self._limits and self._budget is not None:
+            await self._set_budget(self._budget, config)
         for name, endpoint in self._endpoints.items():
             if name in config.endpoints:
                 self._set_limits(config, name, None, endpoint.admission)
@@ -216,6 +247,16 @@ class LiveSettings:
         if is_paused != self.is_paused:
             self._set_pause(is_paused=is_paused)
             await self._journal.put_meta("paused", "yes" if is_paused else "no")
+
+    async def _set_budget(self, budget: Budget, config: RunConfig) -> None:
+        try:
+            await change_budget(budget, self._journal, config)
+        except EngineError as error:
+            self._log.event("run.adjust_refused", error=str(error))
+            return
+        now, before = (each.model_dump() for each in (config.budget, self._limits))
+        self._log.event("run.adjusted", budget=now, before=before)
+        self._limits = config.budget
 
     def _set_limits(self, config: RunConfig, name: str, model: str | None, admission: Admission) -> None:
         before, now = admission.limits, config.endpoints[name].limits.of(model)

@@ -81,8 +81,9 @@ async def work_on_run(
                 log.event("run.started", run=folder.name, session=journal.session,
                           planned=progress.planned, concurrency=config.concurrency)  # fmt: skip
                 live = LiveSettings(
-                    folder, progress.endpoints, session.concurrency, journal, session.reservations, log
-                )
+                    folder, progress.endpoints, session.concurrency, journal, session.reservations, log,
+                    session.caller.budget,
+                )  # fmt: skip
                 await journal.put_meta("paused", "no")
                 progress.live = live
                 group.start_soon(_apply_on_signals, live, adjustments)

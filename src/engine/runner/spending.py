@@ -8,7 +8,12 @@ prices that a session counted with stay in the journal, so that `status` and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
 
+from anyio import to_thread
+
+from engine.config.matrix import variants_of
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig
 from engine.errors import ConfigError
 from engine.journal.journal import Journal
@@ -27,8 +32,8 @@ async def open_budget(
     endpoints: Mapping[str, EndpointSettings],
     *,
     again: str,
-) -> Budget | None:
-    """The budget of a session that will ask `models`; None where nothing is priced and nothing limited.
+) -> Budget:
+    """The budget of a session that will ask `models`; also where there is no limit yet, since one may come.
 
     For before the session begins. Raises ConfigError where a price is missing.
     """
@@ -37,8 +42,6 @@ async def open_budget(
     stored = decode_prices(journal.reader.meta(PRICES))
     prices = stored | prices_of(config, asked, endpoints)
     check_prices(config, asked, prices)
-    if not prices and not limits.is_set:
-        return None
     if prices != stored:
         await journal.put_meta(PRICES, encode_prices(prices))
     # Every row is read for this: without a limit nobody needs to know at the start.
@@ -52,13 +55,49 @@ async def open_budget(
     )
 
 
+async def change_budget(budget: Budget, journal: Journal, config: RunConfig) -> None:
+    """Give a session's budget the limits of `config`, while its calls go on.
+
+    A budget that had no limit knows nothing of earlier sessions: every row is then read. Raises ConfigError
+    where a price is missing; nothing is changed then.
+    """
+    limits, before = config.budget, None
+    check_prices(config, [variant.settings for variant in variants_of(config)], budget.prices)
+    if limits.is_set and budget.max_cost is None and budget.max_tokens is None:
+        counted = Spent(budget.cost, budget.tokens, budget.possibly)
+        # Rows are written in order: whatever was counted so far is on disk once this one is.
+        await journal.put_meta(PRICES, encode_prices(budget.prices))
+        on_record = await to_thread.run_sync(_read_spent, journal.reader.path, budget.prices, config)
+        # What lands meanwhile is in both, which counts it twice: too much, and never too little.
+        before = Spent(
+            max(0, on_record.cost - counted.cost),
+            max(0, on_record.tokens - counted.tokens),
+            max(0, on_record.possibly - counted.possibly),
+        )
+    budget.change(
+        max_cost=None if limits.max_cost_usd is None else pico_of(limits.max_cost_usd),
+        max_tokens=limits.max_tokens,
+        before=before,
+    )
+
+
+def _read_spent(journal: Path, prices: Mapping[str, Price], config: RunConfig) -> Spent:
+    with closing(Reader(journal)) as reader:
+        return spent_before(reader, prices, config, is_held=True)
+
+
 def check_prices(config: RunConfig, models: Iterable[ModelSettings], prices: Mapping[str, Price]) -> None:
     """Raise ConfigError where money is limited and the price of one of `models` is not known."""
     _refuse_unpriced(config, {settings.model for settings in models} - prices.keys(), "is asked")
 
 
-def spent_before(reader: Reader, prices: Mapping[str, Price], config: RunConfig) -> Spent:
-    """What all calls on record cost, and may have cost. Raises ConfigError as `check_prices`."""
+def spent_before(
+    reader: Reader, prices: Mapping[str, Price], config: RunConfig, *, is_held: bool = False
+) -> Spent:
+    """What all calls on record cost, and may have cost. Raises ConfigError as `check_prices`.
+
+    `is_held`: the last session is at work, and counts what it has in the air itself.
+    """
     sources = read_usage(reader)
     largest = largest_calls(reader)
     models = {each.source.model for each in sources if each.replies + each.possibly_paid}
@@ -71,7 +110,7 @@ def spent_before(reader: Reader, prices: Mapping[str, Price], config: RunConfig)
         if price is not None:
             cost += price.cost(each.usage)
             possibly += price.most(lost.prompt_tokens, lost.completion_tokens)
-    lost_calls = in_flight_at_kills(reader.sessions(), is_held=False)
+    lost_calls = in_flight_at_kills(reader.sessions(), is_held=is_held)
     if lost_calls and largest:
         tokens += lost_calls * max(_total(usage) for _, usage in largest)
         possibly += lost_calls * max(

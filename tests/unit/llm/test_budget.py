@@ -271,3 +271,21 @@ async def test_a_refused_call_gives_its_money_back() -> None:
     with pytest.raises(CallFailed):
         await bench.ask()
     assert (budget.cost, budget.reserved_cost) == (0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_limit_that_is_raised_wakes_who_waits_and_one_that_is_lowered_holds_back() -> None:
+    budget = Budget({}, max_tokens=10)
+    first = await budget.reserve("m", 5, 5)
+    waiting = asyncio.ensure_future(budget.reserve("m", 4, 4))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    budget.change(max_cost=None, max_tokens=18)
+    second = await waiting
+    budget.settle(first, Usage(5, 5))
+    budget.settle(second, Usage(4, 4))
+    budget.change(max_cost=None, max_tokens=18, before=Spent(tokens=1))
+    with pytest.raises(Stopped, match=r"19 of 18 tokens are spent"):
+        await budget.reserve("m", 1, 1)
+    budget.change(max_cost=None, max_tokens=None)
+    assert (await budget.reserve("m", 1, 1)).tokens == 2

@@ -114,7 +114,8 @@ async def test_money_is_not_limited_without_a_price_for_every_model(tmp_path: Pa
 @pytest.mark.asyncio
 async def test_without_prices_and_limits_there_is_no_budget(tmp_path: Path) -> None:
     async with Journal(tmp_path, SystemClock()) as journal:
-        assert await open_budget(journal, FREE, [ModelSettings(model="m")], {}, again="x") is None
+        idle = await open_budget(journal, FREE, [ModelSettings(model="m")], {}, again="x")
+        assert not idle.is_of_use
         priced = RunConfig.model_validate({"prices": {"m": {"input": 1, "output": 1}}})
         budget = await open_budget(journal, priced, [ModelSettings(model="m")], {}, again="x")
         assert budget is not None
