@@ -354,3 +354,12 @@ def test_an_import_is_annotated_by_its_own_labels_and_long_ones_are_cut(
         assert cut > 3
         assert engine("stats", name, "--json") == 0
         capsys.readouterr()
+
+
+@pytest.mark.parametrize("edited", [b"{", b"[]", b"\xff"])
+def test_a_summary_that_somebody_edited_is_left_alone(runs: Path, edited: bytes) -> None:
+    assert engine("run", "--run", "r", "--limit", "2") == 0
+    summary = runs / "r" / "summary.json"
+    summary.write_bytes(edited)
+    assert engine("annotate", "r", "--with", "intent") == 0
+    assert summary.read_bytes() == edited

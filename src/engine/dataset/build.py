@@ -10,7 +10,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -201,8 +201,11 @@ def write_summary(reader: Reader, counts: DatasetCounts, path: Path) -> dict[str
 def update_cost(reader: Reader, path: Path) -> dict[str, object]:
     """What the run has cost by now, also put into its `summary.json` where there is one."""
     cost = read_costs(reader).as_summary()
+    summary = None
     if path.is_file():
-        summary = orjson.loads(path.read_bytes())
+        with suppress(ValueError):  # edited; the next session writes it anew
+            summary = orjson.loads(path.read_bytes())
+    if isinstance(summary, dict):
         with replacing(path) as file:
             summary["cost"] = cost
             file.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -1,14 +1,16 @@
 """The lock of a run's folder: one process at a time works on it, and others learn which.
 
-The lock is a `flock` on `run.lock`, which the system takes away with its process, however that ends. The
-file's text says who holds it: the process id, and `ready` once that process hears SIGUSR1 and has written
-its settings. The text may be older than the lock, so nobody is sent a signal who has not the file open.
+The lock is a `flock` on `run.lock`, which the system takes away with its process, however that ends, and one
+on the folder itself, which holds where somebody removes the file as a stale one. The file's text says who
+holds it: the process id, and `ready` once that process hears SIGUSR1 and has written its settings. The text
+may be older than the lock, so nobody is sent a signal who has not the file open.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,27 +31,30 @@ class RunLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
+        self._on_folder: int | None = None
 
     def take(self) -> None:
         """Take the lock, making the folder where it is missing. Raises RunLocked or CannotWrite."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _sync_folder(self._folder.parent)
+            on_folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
             file = os.open(self._folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise CannotWrite(
                 f"{self._folder}: cannot be written ({error.strerror}). Choose another folder "
                 "or mend its rights."
             ) from error
-        if not _lock_exclusively(file):
+        if not _lock_exclusively(file) or not _lock_exclusively(on_folder):
             holder = os.pread(file, 32, 0).decode("ascii", "replace").partition("\n")[0]
             os.close(file)
+            os.close(on_folder)
             raise RunLocked(
                 f"run {self._folder.name} is being worked on by another process"
                 f"{f' (pid {holder})' if holder else ''}; a second one would pay for its calls again. "
                 f"`engine status {self._folder.name}` shows how far it is."
             )
-        self._file = file
+        self._file, self._on_folder = file, on_folder
         self._say(f"{os.getpid()}\n")
 
     def say_ready(self) -> None:
@@ -58,9 +63,10 @@ class RunLock:
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        for held in (self._file, self._on_folder):
+            if held is not None:
+                os.close(held)
+        self._file = self._on_folder = None
 
     def _say(self, text: str) -> None:
         assert self._file is not None
@@ -81,25 +87,17 @@ class Holder:
 
 def is_held(folder: Path) -> bool:
     """Whether a process works on the run at this moment."""
-    try:
-        file = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # Shared and given back at once: another reader never makes a worker's lock fail for long.
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(file)
-    return False
+    return _is_locked(folder / LOCK_NAME) or _is_locked(folder)
 
 
 def find_holder(folder: Path) -> Holder | None:
     """Who works on the run; None where nobody does."""
     if not is_held(folder):
         return None
-    lines = (folder / LOCK_NAME).read_text("ascii", "replace").splitlines()
+    try:
+        lines = (folder / LOCK_NAME).read_text("ascii", "replace").splitlines()
+    except FileNotFoundError:  # somebody removed it
+        return Holder(None, False)
     pid = int(lines[0]) if lines and lines[0].isdigit() else None
     if pid is not None and not _has_open(pid, folder / LOCK_NAME):
         pid = None
@@ -140,7 +138,32 @@ def _lock_exclusively(file: int) -> bool:
     for look in range(_LOOKS):
         if look:
             time.sleep(_BETWEEN_LOOKS_S)
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+        with suppress(BlockingIOError):
+            return _lock(file, fcntl.LOCK_EX)
     return False
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Shared and given back at once: another reader never makes a worker's lock fail for long.
+        _lock(file, fcntl.LOCK_SH)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _lock(file: int, how: int) -> bool:
+    """True; raises BlockingIOError where another process has it, or no lock can be had on a file."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems lock files and no folders.
+        if isinstance(error, BlockingIOError) or not stat.S_ISDIR(os.fstat(file).st_mode):
+            raise BlockingIOError from error
+    return True

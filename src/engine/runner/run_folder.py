@@ -96,6 +96,7 @@ class RunFolder:
 
     def make(self) -> None:
         """Create the folder, private to its owner: prompts and profiles lie in it."""
+        self._check_name()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.path.stat().st_mode & 0o077:
@@ -107,6 +108,7 @@ class RunFolder:
 
     def check_place(self) -> None:
         """Raise what `make` would, as far as that can be told without making anything."""
+        self._check_name()
         place = self.path
         while not place.exists() and place != place.parent:
             place = place.parent
@@ -114,6 +116,12 @@ class RunFolder:
             raise self._cannot_write(os.strerror(errno.ENOTDIR))
         if not os.access(place, os.W_OK | os.X_OK):
             raise self._cannot_write(os.strerror(errno.EACCES))
+
+    def _check_name(self) -> None:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:
+            raise self._cannot_write("its name is not UTF-8") from None
 
     def _cannot_write(self, why: str | None) -> CannotWrite:
         return CannotWrite(

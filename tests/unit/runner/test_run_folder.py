@@ -220,3 +220,11 @@ def test_a_folder_without_settings_is_no_run(folder: RunFolder) -> None:
     folder.settings.mkdir()
     with pytest.raises(ConfigError, match="cannot be read"):
         folder.read_settings()
+
+
+def test_a_place_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "ru\udcffns" / "r")
+    for look in (folder.check_place, folder.make):
+        with pytest.raises(CannotWrite, match="its name is not UTF-8"):
+            look()
+    assert not list(tmp_path.iterdir())
