@@ -16,7 +16,7 @@ from engine.clock import SystemClock
 from engine.config.settings import RunConfig
 from engine.llm.rate_headers import SeenLimits
 from engine.logs import SECRETS
-from engine.runner.doctor import Examination, examine, questions
+from engine.runner.doctor import Examination, asking_stages, examine, questions
 
 _SHOWN = 100
 
@@ -58,7 +58,7 @@ async def _examine_all(config: RunConfig) -> list[Examination]:
     found = []
     async with anyio.create_task_group() as group, serving_endpoints(config, group) as endpoints:
         for name, stages in questions(config, endpoints):
-            settings = next(its for stage, its in config.stages.items() if stage == stages[0])
+            settings = asking_stages(config)[stages[0]]
             has_system = config.conversation.setup == "modern"
             found.append(
                 await examine(

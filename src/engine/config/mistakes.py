@@ -98,7 +98,7 @@ def wanted(item: ErrorDetails, location: Location, place: Place | None = None) -
     elif kind in _LISTS:
         words = f"write a list: {_as_list(name, value)}"
     else:
-        words = _WANTED.get(kind, item["msg"]).format_map(context)
+        words = _WANTED[kind].format_map(context) if kind in _WANTED else item["msg"]
     words += _misread(kind, value, place)
     return words if words.endswith("?") else f"{words}."
 

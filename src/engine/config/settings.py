@@ -248,6 +248,16 @@ class ModelSettings(Settings):
         return value
 
 
+def _is_plain(name: str) -> str:
+    # It becomes a part of ids, file names and the words of a table.
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,23}", name):
+        raise ValueError("a name here is lower-case letters, digits, - and _, 24 at most, the first a letter")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_is_plain)]
+
+
 class VariantSettings(ModelSettings):
     """One simulator or assistant of a matrix: keys of a stage; what is not said is the stage's own.
 
@@ -257,7 +267,7 @@ class VariantSettings(ModelSettings):
 
     model: str = ""
     temperatures: tuple[Annotated[float, Field(ge=0, le=2)], ...] = ()
-    prompt: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")] | None = None
+    prompt: PlainName | None = None
 
     @model_serializer(mode="wrap")
     def _as_it_was_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
@@ -286,14 +296,11 @@ class VariantSettings(ModelSettings):
         return stage.model_copy(update=said)
 
 
-VariantName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,23}$")]
-
-
 class MatrixSettings(Settings):
     """Several simulators and assistants, all combined, over the same jobs; see docs/matrix.md."""
 
-    simulators: dict[VariantName, VariantSettings] = {}
-    assistants: dict[VariantName, VariantSettings] = {}
+    simulators: dict[PlainName, VariantSettings] = {}
+    assistants: dict[PlainName, VariantSettings] = {}
 
     @model_validator(mode="after")
     def _has_cells(self) -> MatrixSettings:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.clock import Clock
+from engine.config.matrix import variants_of
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, TransportKind
 from engine.errors import CallFailed, ConfigError, EngineError, KeyRefused, ServerFailed, Stopped
 from engine.llm.endpoint import request_headers, request_url, url_for_model
@@ -66,11 +67,17 @@ class Examination:
         return 0 if self.failure is None else self.failure.exit_code
 
 
+def asking_stages(config: RunConfig) -> dict[str, ModelSettings]:
+    """Whatever asks a model, by what it is called: stages, and the variants of a matrix."""
+    asking: dict[str, ModelSettings] = dict(config.stages.items())
+    return asking | {each.title: each.settings for each in variants_of(config) if each.name}
+
+
 def questions(config: RunConfig, names: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each endpoint with the stages that ask it the same of the same model, in the configuration's order."""
     for name in names:
         alike: list[tuple[ModelSettings, list[str]]] = []
-        for stage, settings in config.stages.items():
+        for stage, settings in asking_stages(config).items():
             if name in settings.endpoint_names:
                 asked = settings.model_copy(update={"endpoint": name})
                 known = next((stages for other, stages in alike if other == asked), None)
