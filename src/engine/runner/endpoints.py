@@ -183,23 +183,32 @@ def refill_windows(
     wall = clock.wall()
     slack_s = max((endpoint.call_timeout_s for endpoint in endpoints.values()), default=0.0)
     sends: dict[str, list[tuple[float, int, str | None]]] = {}
+    sides = _models_by_side(config)
     for sent_at, name, tokens, stage, step in reader.recent_sends(
         wall - _WINDOW_S, slack_s=slack_s, now=wall
     ):
-        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens, _model(config, stage, step)))
+        model = _model(config, sides, stage, step)
+        sends.setdefault(name, []).append((max(0.0, wall - sent_at), tokens, model))
     for name, endpoint in endpoints.items():
         sent = sends.get(name, [])
         endpoint.admission.prefill([(age_s, tokens) for age_s, tokens, _ in sent])
-        for model, lane in endpoint.lanes.items():
+        for asked, lane in endpoint.lanes.items():
             # Where the model is not known, it counts against all.
-            lane.admission.prefill([(age_s, tokens) for age_s, tokens, to in sent if to in (model, None)])
+            lane.admission.prefill([(age_s, tokens) for age_s, tokens, to in sent if to in (asked, None)])
 
 
-def _model(config: RunConfig, stage: str, step: str) -> str | None:
+def _models_by_side(config: RunConfig) -> dict[Role, str | None]:
+    """The model that each side asks; None where a matrix has several."""
+    models: dict[Role, set[str]] = {}
+    for each in variants_of(config):
+        models.setdefault(each.role, set()).add(each.settings.model)
+    return {role: names.pop() if len(names) == 1 else None for role, names in models.items()}
+
+
+def _model(config: RunConfig, sides: Mapping[Role, str | None], stage: str, step: str) -> str | None:
     """The model that a recorded call asked; None where that is not known."""
     if stage == STAGE:
-        models = {each.settings.model for each in variants_of(config) if f"{each.role.value}-" in step}
-        return models.pop() if len(models) == 1 else None
+        return next((model for role, model in sides.items() if f"{role.value}-" in step), None)
     settings = next((its for name, its in config.stages.items() if name == stage), None)
     return None if settings is None else settings.model
 
