@@ -246,6 +246,8 @@ def hold_and_build(
         _work, folder, inputs, config_dir, progress, retry_failed, guards_disk, as_json,
         backend_options=loop_options(),
     )  # fmt: skip
+    if isinstance(result.stopped_by, EngineError) and not folder.journal.is_file():
+        raise result.stopped_by  # nothing is left here to build from
     reader = Reader(folder.journal)
     try:
         # From the journal alone, as `export` does it: what is shown is what anyone else would get.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import DiskFull
+from engine.errors import CannotWrite, DiskFull, EngineError
 
 _RESERVE_BYTES = 200 * 1024**2
 _RESERVE_SHARE = 0.01
@@ -73,16 +73,30 @@ def refuse_too_little(folder: Path, space: Space, wanted: Estimate, *, conversat
 
 
 class SpaceGuard:
-    """Looks at the disk when it is told to, and speaks once: when less than the reserve is left."""
+    """Looks at the disk when it is told to, and speaks once: when less than the reserve is left.
 
-    def __init__(self, folder: Path, speak: Callable[[DiskFull], None]) -> None:
-        self._folder = folder
+    And when `journal` is no longer there: SQLite goes on with a removed file, which is gone at the end.
+    """
+
+    def __init__(self, journal: Path, speak: Callable[[EngineError], None]) -> None:
+        self._journal = journal
+        self._folder = journal.parent
         self._speak = speak
         self.has_spoken = False
 
     def look(self) -> None:
         """Look once."""
         if self.has_spoken:
+            return
+        if not self._journal.exists():
+            self.has_spoken = True
+            self._speak(
+                CannotWrite(
+                    f"{self._journal}: is no longer there, so the run stopped. Where its folder was moved, "
+                    "all that was acknowledged is in it: `engine resume` goes on there. If it was removed, "
+                    "put back a copy of it, or begin anew."
+                )
+            )
             return
         try:
             space = read_space(self._folder)

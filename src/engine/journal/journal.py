@@ -17,7 +17,7 @@ from types import TracebackType
 import apsw
 
 from engine.clock import Clock
-from engine.errors import DiskFull
+from engine.errors import EngineError
 from engine.journal.disk_space import SpaceGuard
 from engine.journal.reader import Reader, damaged, has_tables, refuse_emptied
 from engine.journal.rows import PAGE_BYTES, SCHEMA_VERSION, TABLES, checksum
@@ -36,7 +36,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
     """
 
     def __init__(
-        self, folder: Path, clock: Clock, *, on_low_space: Callable[[DiskFull], None] | None = None
+        self, folder: Path, clock: Clock, *, on_low_space: Callable[[EngineError], None] | None = None
     ) -> None:
         self._folder = folder
         self._clock = clock
@@ -63,7 +63,7 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         loop = asyncio.get_running_loop()
         guard = None
         if (speak := self._on_low_space) is not None:
-            guard = SpaceGuard(self._folder, lambda error: _on_loop(loop, speak, error))
+            guard = SpaceGuard(self._folder / JOURNAL_NAME, lambda error: _on_loop(loop, speak, error))
         self._writer = Writer(self._connection, loop, guard)
         return self
 
@@ -227,7 +227,9 @@ class Journal(AbstractAsyncContextManager["Journal"]):
         self._unfinished = self.reader.unfinished()
 
 
-def _on_loop(loop: asyncio.AbstractEventLoop, speak: Callable[[DiskFull], None], error: DiskFull) -> None:
+def _on_loop(
+    loop: asyncio.AbstractEventLoop, speak: Callable[[EngineError], None], error: EngineError
+) -> None:
     with suppress(RuntimeError):  # the loop may be gone after a second interrupt
         loop.call_soon_threadsafe(speak, error)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import DiskFull
+from engine.errors import DiskFull, EngineError
 from engine.journal import disk_space
 from engine.journal.disk_space import Space, SpaceGuard, estimate, refuse_too_little
 
@@ -42,14 +42,25 @@ def test_guard_speaks_once_and_only_when_little_is_left(
 ) -> None:
     free = [GB, 100]
     monkeypatch.setattr(disk_space, "read_space", lambda folder: Space(free.pop(0), 10 * GB))
-    said: list[DiskFull] = []
-    guard = SpaceGuard(tmp_path, said.append)
+    said: list[EngineError] = []
+    (journal := tmp_path / "journal.sqlite").touch()
+    guard = SpaceGuard(journal, said.append)
     guard.look()
     assert said == []
     guard.look()
     guard.look()
     (error,) = said
     assert error.exit_code == 74
+
+
+def test_guard_tells_of_a_journal_that_is_gone(tmp_path: Path) -> None:
+    said: list[EngineError] = []
+    guard = SpaceGuard(tmp_path / "journal.sqlite", said.append)
+    guard.look()
+    guard.look()
+    (error,) = said
+    assert error.exit_code == 73
+    assert "journal.sqlite: is no longer there" in str(error)
 
 
 def test_space_of_a_real_folder_is_read(tmp_path: Path) -> None:
