@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 
@@ -29,6 +31,7 @@ from engine.cli.run_commands import resume, run
 from engine.cli.runs_commands import runs
 from engine.cli.scenarios_commands import scenarios
 from engine.cli.stats_command import stats
+from engine.errors import DiskFull
 from engine.logs import SECRETS
 from engine.version import __version__
 
@@ -75,6 +78,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Run the command line and exit with the code that docs/design.md lists."""
+    _open_closed_streams()
     sys.exit(exit_code_of(sys.argv[1:]))
 
 
@@ -92,8 +96,23 @@ def exit_code_of(arguments: list[str]) -> int:
         # `engine show ... | head`: the reader has seen enough.
         sys.stderr.close()
         return 0
+    except SystemExit as error:
+        # What click makes of a closed pipe.
+        is_pipe = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE
+        return 0 if is_pipe else report(error)
     except BaseException as error:  # noqa: BLE001 - whatever it is becomes a message and an exit code
         return report(error)
+
+
+def _open_closed_streams() -> None:
+    """Give what was started with `>&-` somewhere to write; else the next file opened would be its output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def report(error: BaseException) -> int:
@@ -104,6 +123,10 @@ def report(error: BaseException) -> int:
         return known.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # The engine's own files have errors of their own: it is what this command prints to.
+        click.echo("engine: the disk is full: not all of the output could be written there.", err=True)
+        return DiskFull.exit_code
     text = "".join(traceback.format_exception(error))
     click.echo(SECRETS.hide(text), err=True)
     click.echo("engine: this is a bug; what was acknowledged is safe, and `engine resume` goes on.", err=True)
