@@ -94,10 +94,10 @@ async def test_key_is_in_no_traceback_of_a_bug(tmp_path: Path, monkeypatch: pyte
     breaking.mkdir()
     (breaking / "sitecustomize.py").write_text(
         "import os\n"
-        "import engine.llm.caller as caller\n"
+        "import engine.wire.openai as openai\n"
         "def broken(*arguments, **keys):\n"
         "    raise RuntimeError(f'a bug that shows {arguments} {keys} Bearer ' + os.environ['CANARY_KEY'])\n"
-        "caller.openai.decode = broken\n"
+        "openai.decode_reply = broken\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(breaking), os.environ.get("PYTHONPATH", "")]))
     async with serve(RehearsalSettings(api_key=KEY)) as server:
