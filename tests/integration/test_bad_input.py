@@ -28,6 +28,7 @@ from anyio.from_thread import start_blocking_portal
 from tests.doubles.command_line import engine, records
 from tests.doubles.labelled_conversations import as_reference, labelled
 
+from engine.experiments.cells import CellFolder
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import LOCK_NAME
 from engine.rehearsal.replies import Reply
@@ -679,6 +680,18 @@ def _no_split_file(world: World) -> int:
     split = world.folder / "split.json"
     split.write_text("[]")
     return experiment(world, "--split-file", split)
+
+
+@case("a split of too few profiles (`engine experiment`)")
+def _few_profiles(world: World) -> int:
+    data = as_reference(labelled(20, profiles=4), world.folder / "few.jsonl")
+    return engine("experiment", "intents", data, "--split", "profile", "--out", world.folder / "out")
+
+
+@case("a second experiment in one folder (`engine experiment`)")
+def _second_experiment(world: World) -> int:
+    with CellFolder(world.folder / "out" / "cells").alone():
+        return experiment(world)
 
 
 @case("a prompt without its places (`engine experiment`)")

@@ -202,7 +202,7 @@ def intents(
     )
     written = write_report(result, folder, command)
     if is_plotting_possible():
-        written += [plot_rows(split.rows, folder) for split in result.splits]
+        written += [plot_rows(split.rows, folder) for split in result.splits if split.rows]
     if as_json:
         click.echo(json.dumps({"made": result.made, "found": result.found, "files": list(map(str, written))}))
     else:

@@ -16,7 +16,7 @@ from typing import Any
 from engine.experiments.cells import Predictions
 from engine.experiments.samples import Sample
 from engine.experiments.splits import SplitSamples
-from engine.experiments.traditional import library_versions
+from engine.experiments.traditional import data_to_learn_from, library_versions
 
 GROUP = "baseline"
 USES = (
@@ -52,12 +52,13 @@ class Baseline:
         return library_versions("scikit-learn", "scipy", "numpy")
 
     def run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
-        """Fit on the training part; the validation part is not used."""
+        """Fit on the training part; the validation part is not used. Raises CannotRun."""
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.model_selection import StratifiedKFold
         from sklearn.svm import LinearSVC
 
-        train, test = _features(samples)
+        with data_to_learn_from():
+            train, test = _features(samples)
         gold = [sample.intent for sample in samples.train]
         linear = LinearSVC(C=0.2, random_state=seed)
         folds = min(5, *(gold.count(label) for label in set(gold)))

@@ -6,10 +6,13 @@ change of any makes another cell. Files are replaced whole, so a kill costs at m
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +21,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.dataset.build import replacing
-from engine.errors import BadInput
+from engine.errors import BadInput, CannotWrite, RunLocked
 from engine.experiments.splits import Split, SplitSamples
 
 FORMAT = "recsim-intent-cell/1"
@@ -113,6 +116,29 @@ class CellFolder:
 
     def __repr__(self) -> str:
         return f"CellFolder({self.path}, {len(list(self.path.glob('*.json')))} cells)"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only process that makes cells here. Raises RunLocked where another does, CannotWrite."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise CannotWrite(
+                f"{self.path}: cannot be made ({error.strerror}). Name another folder with --out."
+            ) from error
+        try:
+            # The system takes the lock away with the process, however that ends.
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunLocked(
+                    f"{self.path}: another process makes cells here. When it is done the same command finds"
+                    " them; --out names another folder."
+                ) from error
+            yield
+        finally:
+            os.close(held)
 
     def find(self, key: Mapping[str, Any]) -> Cell | None:
         """The cell of `key`, None where it was not made. Raises BadInput where its file is damaged."""

@@ -44,9 +44,14 @@ class Plan:
 class CannotRunRow:
     """A model that could not be used in this way, and what stands in the table instead of figures."""
 
-    label: str
+    name: str
+    mode: str
     group: str
     reason: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {self.mode}" if self.mode else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,30 @@ class Result:
 def run_experiment(
     data: IntentData, plan: Plan, folder: CellFolder, *, command: str, say: Callable[[str], None]
 ) -> Result:
-    """Make the cells that are missing and compute the tables. `say` is told about each cell."""
+    """Make the cells that are missing and compute the tables. `say` is told about each cell.
+
+    A split that the data does not give, and weights or a prompt that cannot be read, are found before the
+    first cell. Raises BadInput, UsageError, and RunLocked where another process makes cells of `folder`.
+    """
+    splits = list(_splits(data, plan))
+    for runner in plan.runners:
+        cell_key(data.digest, splits[0][1][0], runner, plan.seeds[0])
+    with folder.alone():
+        return _run(data, plan, splits, folder, command, say)
+
+
+def _run(
+    data: IntentData,
+    plan: Plan,
+    all_splits: Sequence[tuple[SplitKind, list[Split]]],
+    folder: CellFolder,
+    command: str,
+    say: Callable[[str], None],
+) -> Result:
     conversations = [sample.conversation_id for sample in data.samples]
     made = found = 0
     results = []
-    for kind, splits in _splits(data, plan):
+    for kind, splits in all_splits:
         cells: list[MadeCell] = []
         cannot_run: dict[str, CannotRunRow] = {}
         for runner, seed, split in _cells(plan, splits):
@@ -92,7 +116,7 @@ def run_experiment(
                 try:
                     cell = folder.make(key, runner, take(data, split), seed, command)
                 except CannotRun as reason:
-                    cannot_run[name] = CannotRunRow(name, runner.group, str(reason))
+                    cannot_run[name] = CannotRunRow(runner.name, runner.mode, runner.group, str(reason))
                     say(f"{kind:<12} seed {seed:<4} {name:<24} {reason}")
                     continue
                 made += 1

@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from engine.errors import UsageError
+from engine.errors import BadInput, UsageError
 from engine.experiments.cells import CannotRun, Predictions
 from engine.experiments.examples import draw_examples
 from engine.experiments.plm_model import PromptedModel, family_of, not_loadable
-from engine.experiments.plm_prompt import PROMPTS, Family, read_prompt
+from engine.experiments.plm_prompt import PROMPTS, Family, Prompt, read_prompt
 from engine.experiments.plm_training import (
     Example,
     MicroBatch,
@@ -100,7 +100,7 @@ class PlmModel:
         params: dict[str, object] = {
             "family": str(family),
             "weights": weights,
-            "prompt": read_prompt(family, self.prompts).digest,
+            "prompt": self._prompt(family).digest,
         }
         if self.use is Mode.FEW_SHOT:
             params["examples_per_label"] = _EXAMPLES_PER_LABEL
@@ -118,10 +118,19 @@ class PlmModel:
     def _training(self) -> TrainingSettings | None:
         return self.settings or TRAINING.get(self.use) if self.use in TRAINING else None
 
+    def _prompt(self, family: Family) -> Prompt:
+        prompt = read_prompt(family, self.prompts)
+        if prompt.answer == "generate" and family is not Family.SEQ2SEQ:
+            raise BadInput(
+                f"{self.prompts / f'{family}.yaml'}: only an encoder-decoder can be asked with"
+                " `answer: generate`. Write `answer: score`."
+            )
+        return prompt
+
     def run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
         """Tune where the mode says so, then ask. Raises CannotRun where examples do not fit."""
         family, _ = identify(self.source)
-        prompt = read_prompt(family, self.prompts)
+        prompt = self._prompt(family)
         virtual_tokens = _VIRTUAL_TOKENS if self.use is Mode.PROMPT_TUNED else 0
         model = PromptedModel(
             self.source, family, prompt, samples.labels,
@@ -142,8 +151,6 @@ class PlmModel:
         notes["device"] = model.device
         micro = MicroBatch(_BATCH)
         if prompt.answer == "generate":
-            if family is not Family.SEQ2SEQ:
-                raise UsageError(f"{self.name}: only an encoder-decoder's prompt may say `answer: generate`.")
             return Predictions(tuple(asked(model, prompts, micro, model.generate)), None, notes)
         rows = score_all(model, prompts, micro)
         best = [row.index(max(row)) for row in rows]

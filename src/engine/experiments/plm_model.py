@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from engine.errors import BadInput
@@ -248,9 +249,14 @@ class PromptedModel:
     def _log_probabilities(self, rows: Sequence[Sequence[int]], places: Any) -> Any:
         """(rows, places, vocabulary) at the given places (rows, places) of each row."""
         inputs, mask = self._inputs(rows)
-        hidden = self.model(attention_mask=mask, **inputs).logits
-        index = (places.to(self.device) + self.virtual_tokens)[:, :, None].expand(-1, -1, hidden.shape[-1])
-        return hidden.gather(1, index).float().log_softmax(dim=-1)
+        places = places.to(self.device) + self.virtual_tokens
+        if self.family is Family.CAUSAL and "logits_to_keep" in signature(self.model.forward).parameters:
+            # Logits of whole prompts, tens of thousands of numbers a token, would be most of the memory.
+            kept, places = places.unique(return_inverse=True)
+            inputs["logits_to_keep"] = kept
+        logits = self.model(attention_mask=mask, **inputs).logits
+        index = places[:, :, None].expand(-1, -1, logits.shape[-1])
+        return logits.gather(1, index).float().log_softmax(dim=-1)
 
     def _encoder(self, prompts: Sequence[Encoded]) -> tuple[Any, Any]:
         inputs, mask = self._inputs([prompt.before for prompt in prompts])

@@ -17,7 +17,10 @@ from engine.experiments.intervals import Interval
 from engine.experiments.paper_figures import BEST_ACCURACY, BEST_MACRO_F1, NOTES
 from engine.experiments.splits import SplitKind
 from engine.experiments.table import GROUPS, MadeCell, Row
+from engine.schema.annotation import PAPER_INTENTS
 
+# The share of a test part from which on it is said that its words are unknown.
+_MANY_UNKNOWN = 0.05
 REPORT, TABLE, CELLS, FIGURES = "intents.md", "table4.csv", "cells.csv", "intents.json"
 
 _SPLITS: Mapping[SplitKind, str] = {
@@ -52,6 +55,8 @@ def markdown(result: Result, command: str) -> str:
         + "".join(f" Left out: {count} {reason}." for reason, count in sorted(data.left_out.items())),
         "",
     ]
+    if data.labels != PAPER_INTENTS.labels:
+        lines += ["The intents are not the paper's: its figures are beside ours, and cannot be compared.", ""]
     if data.is_rehearsal:
         lines += ["**Rehearsal data: canned text, which says nothing about any model or user.**", ""]
     for split in result.splits:
@@ -130,13 +135,13 @@ def table4_lines(rows: Sequence[Row], cannot_run: Sequence[CannotRunRow] = ()) -
                     " ".join(cell.cell.cell_id[:6] for cell in row.cells),
                 ]
             )
-            body += [[row.label, "-", row.reason, *([""] * (len(head) - 3))] for row in without]
+        body += [[row.label, "-", row.reason, *([""] * (len(head) - 3))] for row in without]
     return _markdown_table(head, body)
 
 
 def answer_lines(rows: Sequence[Row]) -> list[str]:
-    """What is to be said of models that answer in words: what could not be read, and what it took."""
-    lines = []
+    """What a reader of the rows must know: what could not be read, by a model or of it, and what it took."""
+    lines = _unknown_words(rows)
     for row in rows:
         said = []
         if row.unanswered or row.group == "llm":
@@ -157,6 +162,20 @@ def answer_lines(rows: Sequence[Row]) -> list[str]:
         if said:
             lines.append(f"{row.label}: {'; '.join(said)}.")
     return lines
+
+
+def _unknown_words(rows: Sequence[Row]) -> list[str]:
+    # All traditional models see the same words, so one line says it for all.
+    for row in rows:
+        cell = row.cells[0].cell
+        unknown = cell.notes.get("without_known_words", 0)
+        if unknown > _MANY_UNKNOWN * len(cell.gold):
+            return [
+                f"Traditional models: {unknown} of {len(cell.gold)} utterances (first seed) have no word of"
+                " the training part and look all alike to them. Words are cut at spaces and punctuation, as"
+                " in the paper; Chinese, for one, has no spaces."
+            ]
+    return []
 
 
 def _claims(split: SplitResult) -> list[str]:
@@ -250,6 +269,16 @@ def _table_rows(result: Result) -> Iterable[dict[str, object]]:
                 "unanswered": row.unanswered,
                 "data": result.data.digest,
                 "cell_ids": " ".join(cell.cell.cell_id for cell in row.cells),
+                "cannot_run": "",
+            }
+        for without in split.cannot_run:
+            yield {
+                "split": str(split.kind),
+                "group": without.group,
+                "model": without.name,
+                "mode": without.mode,
+                "data": result.data.digest,
+                "cannot_run": without.reason,
             }
 
 
@@ -312,19 +341,19 @@ def _figures(result: Result, command: str) -> dict[str, object]:
 
 
 def _csv(rows: Iterable[Mapping[str, object]]) -> str:
-    text = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(text, list(row), lineterminator="\n")
-            writer.writeheader()
-        writer.writerow(row)
+    text, rows = io.StringIO(), list(rows)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
 def _markdown_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
     rule = ["---", *(["---:"] * (len(head) - 1))]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *body)]
+    # An imported label may hold anything, and a cell of a Markdown table is one line.
+    rows = ([" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in (head, rule, *body))
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
 def _pair(accuracy: float, macro_f1: float) -> str:

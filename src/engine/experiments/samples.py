@@ -72,8 +72,8 @@ def collect_samples(conversations: Iterable[Conversation], author: str | None = 
         whose = f" by {author}" if author else ""
         raise BadInput(
             f"the data has {len(samples)} user utterances with one intent{whose} and {len(found)} different"
-            f" intents; an experiment needs {_FEWEST} and 2. Annotate intents first, or name a dataset that"
-            " has them."
+            f" intents; an experiment needs {_FEWEST} and 2. Annotate intents first"
+            " (`engine annotate RUN --with intent`), or name a dataset that has them."
         )
     paper = PAPER_INTENTS.labels
     labels = paper if found <= set(paper) else tuple(sorted(found))
@@ -97,6 +97,7 @@ def _of_conversation(
             previous = each.content
             continue
         intents = intents_of(each.annotations, author)
+        intents = tuple(label for label in intents if label.strip())
         if len(intents) == 1:
             yield Sample(
                 conversation_id=conversation.conversation_id,

@@ -151,6 +151,10 @@ def _by_group(groups: Sequence[str], seed: int, kind: SplitKind) -> tuple[tuple[
 
 def _checked(data: IntentData, split: Split, name: str) -> Split:
     empty = [part for part, indices in split.parts().items() if not indices]
-    if empty or len({data.samples[i].intent for i in split.train}) < 2:
-        raise BadInput(f"{name}: {' and '.join(empty) or 'train'} holds too little. More data is needed.")
+    if empty:
+        raise BadInput(f"{name}: {' and '.join(empty)} would be empty. More data is needed.")
+    if len({data.samples[i].intent for i in split.train}) < 2:
+        raise BadInput(
+            f"{name}: train has one intent alone, so there is nothing to learn. Add data of others."
+        )
     return split

@@ -7,7 +7,8 @@ SAMME.R when the paper was written; it is gone since scikit-learn 1.6, and SAMME
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from engine.experiments.cells import Predictions
+from engine.experiments.cells import CannotRun, Predictions
 from engine.experiments.splits import SplitSamples
 
 GROUP = "traditional"
@@ -66,14 +67,26 @@ class TraditionalModel:
         return library_versions("scikit-learn", "scipy", "numpy")
 
     def run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
-        """Fit on the training part; the validation part is not used."""
+        """Fit on the training part; the validation part is not used. Raises CannotRun."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         features = TfidfVectorizer()
-        train = features.fit_transform([sample.text for sample in samples.train])
+        with data_to_learn_from():
+            train = features.fit_transform([sample.text for sample in samples.train])
+            classifier = _classifier(self.name, seed).fit(train, [sample.intent for sample in samples.train])
         test = features.transform([sample.text for sample in samples.test])
-        classifier = _classifier(self.name, seed).fit(train, [sample.intent for sample in samples.train])
-        return Predictions(tuple(map(str, classifier.predict(test))))
+        unread = len(samples.test) - len(set(test.nonzero()[0]))
+        return Predictions(tuple(map(str, classifier.predict(test))), notes={"without_known_words": unread})
+
+
+@contextmanager
+def data_to_learn_from() -> Iterator[None]:
+    """scikit-learn refuses data without any word, or that boosting learns nothing from, as ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CannotRun(f"/ (scikit-learn refuses the training part: {reason})") from error
 
 
 def _classifier(name: str, seed: int | None) -> Any:

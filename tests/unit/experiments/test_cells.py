@@ -9,7 +9,7 @@ import pytest
 from tests.doubles.constant_model import Constant
 from tests.doubles.labelled_conversations import labelled
 
-from engine.errors import BadInput
+from engine.errors import BadInput, RunLocked
 from engine.experiments.cells import CellFolder, Predictions, cell_key, key_digest
 from engine.experiments.experiment import Plan, default_seeds, run_experiment
 from engine.experiments.samples import IntentData, collect_samples
@@ -73,6 +73,35 @@ def test_a_model_without_randomness_is_run_once_on_fixed_parts(data: IntentData,
         result = run_experiment(data, plan, CellFolder(tmp_path), command="", say=lambda line: None)
         assert len(runner.asked) == times
         assert result.splits[0].rows[0].interval_kind.startswith("bootstrap")
+
+
+def test_what_the_last_model_lacks_is_said_before_the_first_is_asked(
+    data: IntentData, tmp_path: Path
+) -> None:
+    class Unreadable(Constant):
+        def __getattribute__(self, name: str) -> object:
+            if name == "params":
+                raise BadInput("the weights are not there")
+            return super().__getattribute__(name)
+
+    first = Constant()
+    plan = Plan([first, Unreadable()], [SplitKind.UTTERANCE], [42])
+    with pytest.raises(BadInput, match="weights"):
+        run_experiment(data, plan, CellFolder(tmp_path), command="", say=lambda line: None)
+    assert first.asked == []
+
+
+def test_a_split_that_cannot_be_is_refused_before_another_is_worked_on(tmp_path: Path) -> None:
+    runner = Constant()
+    with pytest.raises(BadInput, match="a split by profile needs at least 10"):
+        run(collect_samples(labelled(profiles=9)), runner, tmp_path, SplitKind.UTTERANCE, SplitKind.PROFILE)
+    assert runner.asked == []
+
+
+def test_one_experiment_at_a_time_works_in_a_folder(data: IntentData, tmp_path: Path) -> None:
+    with CellFolder(tmp_path).alone(), pytest.raises(RunLocked, match="another process makes cells here"):
+        run(data, Constant(), tmp_path)
+    assert len(run(data, Constant(), tmp_path)) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"format": "recsim-intent-cell/1"'])

@@ -9,7 +9,7 @@ import pytest
 from tests.doubles.labelled_conversations import labelled
 
 from engine.experiments.baseline import Baseline
-from engine.experiments.cells import CellRunner
+from engine.experiments.cells import CannotRun, CellRunner
 from engine.experiments.paper_figures import TRADITIONAL
 from engine.experiments.samples import collect_samples
 from engine.experiments.scores import score
@@ -49,6 +49,32 @@ def test_an_intent_seen_once_keeps_the_baseline_from_probabilities(
     answers = Baseline().run(replace(samples, train=rare), 7, tmp_path)
     assert answers.confidence is None
     assert answers.notes == {"calibrated": False}
+
+
+@pytest.mark.parametrize("runner", [TraditionalModel("SVM"), Baseline()], ids=lambda r: r.name)
+def test_texts_without_words_cannot_be_learned_from(
+    runner: CellRunner, samples: SplitSamples, tmp_path: Path
+) -> None:
+    wordless = tuple(replace(sample, text="?!") for sample in samples.train)
+    with pytest.raises(CannotRun, match=r"^/ \(scikit-learn refuses the training part: empty vocabulary"):
+        runner.run(replace(samples, train=wordless), 7, tmp_path)
+
+
+def test_boosting_that_learns_nothing_is_no_crash(samples: SplitSamples, tmp_path: Path) -> None:
+    alike = tuple(
+        replace(sample, text="hello there", intent=("Planning", "Others")[i % 2])
+        for i, sample in enumerate(samples.train[:100])
+    )
+    with pytest.raises(CannotRun, match="worse than random"):
+        TraditionalModel("AdaBoost").run(replace(samples, train=alike), 7, tmp_path)
+
+
+def test_utterances_of_unknown_words_are_counted(samples: SplitSamples, tmp_path: Path) -> None:
+    strange = tuple(replace(sample, text="请推荐一个礼物") for sample in samples.test[:3])
+    answers = TraditionalModel("BernoulliNB").run(
+        replace(samples, test=strange + samples.test[3:]), 7, tmp_path
+    )
+    assert answers.notes == {"without_known_words": 3}
 
 
 def test_the_papers_models_are_those_with_its_figures() -> None:

@@ -95,6 +95,17 @@ def test_a_continuations_score_is_the_models_own_probability(
         assert model.scores([prompt])[0, 0].item() == pytest.approx(by_hand.item(), abs=1e-5)
 
 
+def test_a_continuation_takes_no_memory_for_the_logits_of_its_prompt(folders: dict[str, Path]) -> None:
+    model = prompted(folders["gpt2"], Family.CAUSAL, ("Planning", "Others"), virtual_tokens=3)
+    shapes = []
+    model.model.register_forward_hook(lambda module, inputs, output: shapes.append(output.logits.shape))
+    prompts = [model.encode(text) for text in ("plan the week", "find the opening hours of a week")]
+    with torch.no_grad():
+        model.scores(prompts)
+    # Four rows of two lengths, and a word of one token: two places, whatever the prompts' length.
+    assert [tuple(shape[:2]) for shape in shapes] == [(4, 2)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_long_utterance_is_cut_so_that_its_answer_fits(
     folders: dict[str, Path], samples: SplitSamples, kind: str
@@ -249,6 +260,13 @@ def test_weights_and_prompt_are_part_of_the_key(folders: dict[str, Path], tmp_pa
     )
     other = PlmModel("m", str(folders["bert"]), Mode.ZERO_SHOT, tmp_path).params
     assert first["prompt"] != other["prompt"]
+
+
+def test_only_an_encoder_decoder_can_be_asked_to_generate(folders: dict[str, Path], tmp_path: Path) -> None:
+    generated = read_prompt(Family.CAUSAL).model_copy(update={"answer": "generate"})
+    (tmp_path / "causal.yaml").write_text(generated.model_dump_json(), "utf-8")
+    with pytest.raises(BadInput, match=r"causal\.yaml: only an encoder-decoder .* Write `answer: score`"):
+        _ = PlmModel("m", str(folders["gpt2"]), Mode.ZERO_SHOT, tmp_path).params
 
 
 def test_label_words_that_the_tokenizer_does_not_know_are_refused(folders: dict[str, Path]) -> None:

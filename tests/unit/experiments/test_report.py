@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from engine.experiments.report import write_report
 from engine.experiments.samples import collect_samples
 from engine.experiments.splits import SplitKind
 from engine.experiments.traditional import TraditionalModel
+from engine.schema.dataset import ConversationTurn
 
 COMMAND = "engine experiment intents gifts.jsonl"
 
@@ -75,3 +77,50 @@ def test_plot_is_a_picture(result: Result, tmp_path: Path) -> None:
     path = plot_rows(result.splits[0].rows, tmp_path)
     assert path.name == "table4-utterance.png"
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_that_cannot_run_has_one_row_in_each_table(tmp_path: Path) -> None:
+    few = {"mode": "few-shot", "group": "plm", "cannot": "/ (96 tokens needed, 95 possible)"}
+    runners: list[CellRunner] = [
+        Constant(name="one", group="plm", mode="zero-shot"),
+        Constant(name="two", group="plm", mode="zero-shot"),
+        Constant(name="one", **few),  # type: ignore[arg-type]
+        Constant(name="far", **few | {"group": "llm"}),  # type: ignore[arg-type]
+    ]
+    plan = Plan(runners, [SplitKind.UTTERANCE], [42])
+    folder = CellFolder(tmp_path / "cells")
+    data = collect_samples(labelled())
+    write_report(
+        run_experiment(data, plan, folder, command=COMMAND, say=lambda line: None), tmp_path, COMMAND
+    )
+    text = (tmp_path / "intents.md").read_text("utf-8")
+    assert text.count("| one, few-shot | - | / (96 tokens needed, 95 possible) |") == 1
+    assert text.count("| far, few-shot | - | / (96 tokens needed, 95 possible) |") == 1
+    with (tmp_path / "table4.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["model"], row["mode"], row["cannot_run"]) for row in csv.DictReader(file)]
+    assert rows == [
+        ("one", "zero-shot", ""),
+        ("two", "zero-shot", ""),
+        ("one", "few-shot", few["cannot"]),
+        ("far", "few-shot", few["cannot"]),
+    ]
+
+
+def in_chinese(turn: ConversationTurn) -> ConversationTurn:
+    """The turn in one word that no other turn has, with an intent that is not the paper's."""
+    intents = {"Planning": "规|划\n计划", "Others": "其它", "Search": "搜索", "Recommendation": "推荐"}
+    annotations = tuple(replace(each, value=[intents[each.value[0]]]) for each in turn.annotations)  # type: ignore[index]
+    return replace(turn, content=f"请{turn.content}".replace(" ", ""), annotations=annotations)
+
+
+def test_other_intents_and_unknown_words_are_said(tmp_path: Path) -> None:
+    conversations = [replace(each, turns=tuple(map(in_chinese, each.turns))) for each in labelled()]
+    plan = Plan([TraditionalModel("BernoulliNB")], [SplitKind.CONVERSATION], [42])
+    result = run_experiment(
+        collect_samples(conversations), plan, CellFolder(tmp_path), command=COMMAND, say=lambda line: None
+    )
+    write_report(result, tmp_path, COMMAND)
+    text = (tmp_path / "intents.md").read_text("utf-8")
+    assert "The intents are not the paper's" in text
+    assert "12 of 12 utterances (first seed) have no word of the training part" in text
+    assert "| 规\\|划 计划 |" in text

@@ -41,7 +41,7 @@ def test_utterances_without_one_intent_are_left_out_and_counted_but_keep_their_t
     conversations = labelled(12)
     turns = list(conversations[0].turns)
     turns[0] = user_turn("gifts-0", 0, "both", "Search", "Planning")
-    turns[2] = user_turn("gifts-0", 2, "nothing")
+    turns[2] = user_turn("gifts-0", 2, "nothing", "")
     dropped = replace(conversations[1], dropped_because=("too_short",))
     data = collect_samples([replace(conversations[0], turns=tuple(turns)), dropped, *conversations[2:]])
     assert data.left_out == {

@@ -84,7 +84,7 @@ def test_a_split_file_decides_by_turn(data: IntentData, tmp_path: Path) -> None:
         ({f"gifts-{n}": "tve" for n in range(99)}, r"turn 1 of gifts-99 \(None"),
         ({f"gifts-{n}": "tv" for n in range(100)}, r"turn 3 of gifts-0 \(None"),
         ({f"gifts-{n}": "tvx" for n in range(100)}, r"turn 3 of gifts-0 \('x'"),
-        ({f"gifts-{n}": "ttt" for n in range(100)}, "validation and test holds too little"),
+        ({f"gifts-{n}": "ttt" for n in range(100)}, "validation and test would be empty"),
         ([1], "not a split file"),
     ],
 )
