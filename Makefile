@@ -36,7 +36,7 @@ test: $(STAMP) ## Tests with real processes, HTTP, kills and a real model (the u
 
 test-slow: $(STAMP) ## What takes longer
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --timeout 3600
 
 bench: $(STAMP) ## Measure the engine beside other clients (minutes)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

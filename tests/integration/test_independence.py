@@ -60,12 +60,13 @@ async def test_canaries_stay_in_their_own_conversation(tmp_path: Path, concurren
     ]
     dump_profiles(profiles, pool)
     server = CanaryServer()
+    limit = 20 if concurrency == 1 else 88
     async with serve(replier=server) as listening:
         command = (
             "run", "--run", "canary", "--profiles", pool, "--runs-dir", tmp_path,
             "--concurrency", str(concurrency), "--base-url", listening.base_url,
-            "--simulator", "s", "--assistant", "a",
-            "--limit", "40" if concurrency == 1 else "88",
+            "--simulator", "s", "--assistant", "a", "--no-adaptive",
+            "--limit", str(limit),
         )  # fmt: skip
         server.kill_at = 100
         server.process = process = await start_engine(*command)
@@ -73,7 +74,7 @@ async def test_canaries_stay_in_their_own_conversation(tmp_path: Path, concurren
         assert process.returncode == -9
         code, output = await run_engine(*command)
         assert code == 0, output
-    assert len(server.seen) == (40 if concurrency == 1 else 88)
+    assert len(server.seen) == limit
     for conversation, canaries in server.seen.items():
         own_profile = "profile" + conversation.split("_")[2]
         assert canaries == {conversation, own_profile}

@@ -34,12 +34,19 @@ PATIENCE_S = 0.1
 LONGEST_HOLD_S = 5.0
 # Between two moments at which all was used up, so that what was accepted meanwhile says what is allowed.
 EMPTIED_S = 5.0
+# A window of a minute that holds fewer calls is not taken for one the first time.
+FEWEST_IN_WINDOW = 20
 # Calls a second, below which a step of one call in flight is too coarse to hold a rate.
 SLOW = 15.0
 # With so much of the limit in service when calls are accepted again, it is no rate that was used up.
 STILL_SERVED = 0.3
 # The largest share that is taken for chance while the limit still doubles.
 MOST_AT_START = 0.06
+# Where a rate is so far below what was once served through ten seconds, and refusals go on, all is forgotten;
+# after so long at first.
+FAR = 16
+FIRST_RESTART_S = 20.0
+LONGEST_RESTART_S = 300.0
 # Refusals in a row with the same number in service: then that number is the limit, not a rate.
 ALIKE = 4
 
@@ -53,13 +60,21 @@ class Governor:
     """
 
     __slots__ = (
-        "_after_trial", "_alike", "_climb", "_cut_at", "_dry_at", "_dry_window", "_emptied",
-        "_first_refused_at", "_held_until", "_holds", "_in_service", "_last_served", "_low_at", "_lows",
-        "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
-        "_period_window", "_probed_at", "_refusals", "_start_was_cut", "_story", "_trial",
+        "_after_trial", "_alike", "_began_at", "_best", "_climb", "_cut_at", "_dry_at", "_dry_window",
+        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_last_served", "_low_at",
+        "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
+        "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut", "_story",
+        "_trial",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
+        self._restart_after_s = FIRST_RESTART_S
+        self._best = 0.0
+        self._learn(most)
+
+    def _learn(self, most: int) -> None:
+        """Begin with nothing known."""
+        self._began_at = math.inf
         self._pace = Pace()
         self._climb = Climb(most)
         self._cut_at = -math.inf
@@ -121,6 +136,7 @@ class Governor:
 
     def on_send(self, now: float) -> None:
         """A call is sent."""
+        self._began_at = min(self._began_at, now)
         self._pace.sent(now)
         self._refusals.sent(now)
         if self._dry_at < math.inf:
@@ -165,6 +181,9 @@ class Governor:
                 self._cut_at = now
                 self._hold(now, retry_after_s)
             return
+        if self._is_stuck(now):
+            self._start_again(now)
+            return
         if self._is_chance(now, sent_at, in_service):
             return
         climb.has_refused = True
@@ -202,6 +221,24 @@ class Governor:
         else:
             climb.stand(now)
             self._refused_low(now, in_service)
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether slowing down has gone far and not helped, for long enough."""
+        pace = self._pace
+        self._best = max(self._best, pace.recent(10) / 10)
+        return (
+            pace.is_known
+            and not pace.is_windowed
+            and now - self._began_at >= self._restart_after_s
+            and pace.rate <= self._best / FAR
+            and self._refusals.is_frequent
+        )
+
+    def _start_again(self, now: float) -> None:
+        """Forget what was learnt, which was perhaps of chance; each time after twice as long."""
+        self._learn(self._climb.most)
+        self._cut_at = now
+        self._restart_after_s = min(2 * self._restart_after_s, LONGEST_RESTART_S)
 
     def _is_chance(self, now: float, sent_at: float, in_service: int) -> bool:
         """Whether a refusal is to change nothing: chance explains it, or may, until a trial has ended."""
@@ -245,7 +282,7 @@ class Governor:
             self._after_trial = max(limit, climb.limit), max(rate, self._pace.rate)
             load = LOAD * (1 - refusals.share)
             if self._pace.is_known:
-                self._pace.rate = min(self._pace.rate * load, max(1, self._pace.recent(10)) / 10 * LOAD)
+                self._pace.rate = min(self._pace.rate * load, self._pace.recent_rate(now, 10) * LOAD)
             else:
                 climb.set_limit(int(min(climb.limit, in_service + 1) * load))
             return True
@@ -334,7 +371,7 @@ class Governor:
         if since_s >= 1 and accepted >= 10:
             self._pace.set(now, accepted / since_s)
         elif is_again:
-            self._pace.set(now, self._pace.recent(10) / 10 * MARGIN)
+            self._pace.set(now, self._pace.recent_rate(now, 10) * MARGIN)
         else:
             climb.cut(round(min(climb.limit, in_service) * (1 - min(0.01 * 2.0**self._lows, 0.5))))
             self._held_until = max(self._held_until, now + min(0.02 * 2.0**self._lows, 0.5))
@@ -380,14 +417,19 @@ class Governor:
             # minute before now was in it, and all of it if that was the first minute.
             is_first = 0 <= now - pace.window_ends_at() <= FIRST_CALLS_S + LONGEST_HOLD_S
             window = self._dry_window if is_first else max(pace.in_window, self._dry_window / 2)
-            pace.set(now, window / 60 * MARGIN, ceiling=window / 60)
+            if window < FEWEST_IN_WINDOW:
+                # An outage, more likely.
+                pace.guess(now, window / 60)
+                return
             pace.is_windowed = True
+            pace.set(now, window / 60 * MARGIN, ceiling=window / 60)
         elif pace.is_known:
+            pace.is_confirmed = pace.is_confirmed or pace.is_windowed
             pace.set(now, pace.rate * MARGIN)
         else:
             accepted = max(1, pace.total - self._period_accepted)
             # A bucket of a minute's size was full at first, and a window held no more than this.
-            pace.set(now, max(accepted / max(now - self._period_at, 0.5), pace.since_full(now)))
+            pace.guess(now, max(accepted / max(now - self._period_at, 0.5), pace.since_full(now)))
 
     def on_failure(self, now: float) -> None:
         """A call failed in another way (timeout, 5xx). That is the breaker's business and no news here."""

@@ -138,6 +138,9 @@ class Climb:
         if not self.is_probing or before is None:
             self.base = self.limit
             has_rested = now - self.rested_at >= self._rest_s
+            if self.has_refused:
+                # A step of what refusals it may cost, rather than none.
+                self._step = max(FIRST_STEP, min(self._step, self._credit / self.limit))
             if has_rested and (not self.has_refused or self._credit >= self.limit * self._step):
                 self._begin_step(is_up=not self.is_up or not self._is_stretched(sample))
             elif sample.replies >= 4 * max(self.limit, FEWEST_SAMPLES):

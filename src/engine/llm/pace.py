@@ -1,11 +1,13 @@
 """A rate that is being found: what was accepted, second by second, and how fast calls may follow each other.
 
-    grown    0.5 % at a time while it is used in full and nothing is refused; after a quiet minute in steps
-             that double up to 15 %; towards the last known ceiling by half of what is missing
+    grown    towards the last known ceiling by half of what is missing. Beyond it 0.5 % at a time while it is
+             used in full and nothing is refused; in steps that double up to a half after a quiet minute, or
+             at once where the ceiling was met only once
     cut      3, 4, 8, 16, 32 % at refusals that follow each other, then to 97 % of what is really accepted
 
-A quiet minute, because a window of a minute refuses only half a minute after the rate went over it. Times
-are monotonic seconds, rates are calls per second.
+A quiet minute, because a window of a minute refuses only half a minute after the rate went over it. A ceiling
+that was met once may have been an outage or a crowd of others: whatever made the rate too low, it grows back
+within minutes. Times are monotonic seconds, rates are calls per second.
 """
 
 from __future__ import annotations
@@ -17,29 +19,39 @@ WINDOW_S = 60
 MARGIN = 0.97
 CUTS = (0.03, 0.04, 0.08, 0.16, 0.32)
 FIRST_STEP = 0.005
-LARGEST_STEP = 0.15
+LARGEST_STEP = 0.5
 # Before a rate has ever been refused, and it was only a first guess.
 GUESS_STEP = 0.5
 GUESS_INTERVAL_S = 2.0
 INTERVAL_S = 5.0
-PLAIN_STEPS = 6
+# A step that takes longer is taken after fewer calls.
+PATIENCE_S = 120.0
+# A window of a minute that was met only once may have been an outage.
+DOUBTED_STEP = 0.04
+# Ceilings that differ by no more are the same one, met again.
+SAME_CEILING = 1.25
+SERVED_BETWEEN = 20
 # What a late timer leaves unused is kept: so much, or one call.
 STORED_S = 0.05
 SLOWEST = 0.05
+SLOWEST_GUESS = 0.5
 
 
 class Pace:
     """The rate of one endpoint; `rate` is infinite while none is known."""
 
     __slots__ = (
-        "_accepted", "_at", "_began_at", "_ceiling", "_next_at", "_refused_at", "_replies", "_second",
-        "_step", "_steps", "_window", "is_windowed", "rate", "total",
+        "_accepted", "_at", "_began_at", "_ceiling", "_next_at", "_refused_at",
+        "_refused_total", "_replies", "_second", "_served",
+        "_step", "_window", "is_confirmed", "is_windowed", "rate", "total",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.rate = math.inf
         # Whether refusals come at the end of a minute, so that a step has to be waited for so long.
         self.is_windowed = False
+        # Whether the ceiling was met more than once.
+        self.is_confirmed = False
         # Calls sent less calls refused: ever, in the last minute, and in each of its seconds.
         self.total = 0
         self._window = 0
@@ -49,11 +61,12 @@ class Pace:
         self._next_at = -math.inf
         self._ceiling = 0.0
         self._step = FIRST_STEP
-        self._steps = 0
         # Since the last change: when, and how many replies.
         self._at = -math.inf
         self._replies = 0
         self._refused_at = -math.inf
+        # Calls until the last refusal, and between the one before and it.
+        self._refused_total = self._served = 0
 
     @property
     def is_known(self) -> bool:
@@ -78,6 +91,7 @@ class Pace:
     def refused(self, now: float) -> None:
         """A call that was sent was refused."""
         self._refused_at = now
+        self._served, self._refused_total = self.total - self._refused_total, self.total
         self._count(now, -1)
 
     def _count(self, now: float, calls: int) -> None:
@@ -107,14 +121,34 @@ class Pace:
         """Calls accepted in the last whole seconds, at most a minute of them."""
         return sum(list(self._accepted)[-1 - seconds : -1])
 
+    def recent_rate(self, now: float, seconds: int) -> float:
+        """Calls/s accepted in about the last `seconds`, or since the first call where that is less."""
+        self._count(now, 0)
+        sent_s = min(max(now - self._began_at, 1.0), seconds + now - int(now))
+        return sum(list(self._accepted)[-1 - seconds :]) / sent_s
+
     def set(self, now: float, rate: float, *, ceiling: float | None = None) -> None:
         """Go on at `rate`; `ceiling`: what is thought to be allowed."""
         self.rate = max(rate, SLOWEST)
         if ceiling is not None:
-            self._ceiling = ceiling
-        self._step, self._steps = FIRST_STEP, 0
+            self._meet(ceiling)
+        is_doubted = self.is_windowed and not self.is_confirmed
+        self._step = DOUBTED_STEP if is_doubted else FIRST_STEP
         self._at, self._replies = now, 0
         self._next_at = max(self._next_at, now + 1 / self.rate)
+
+    def guess(self, now: float, rate: float) -> None:
+        """Go on at `rate`, of which nothing is known: it grows fast until a call is refused."""
+        self.is_windowed = False
+        self.set(now, max(rate, SLOWEST_GUESS))
+        self._ceiling = 0.0
+
+    def _meet(self, ceiling: float) -> None:
+        known = self._ceiling
+        is_alike = 0 < known < math.inf and 1 / SAME_CEILING <= ceiling / known <= SAME_CEILING
+        # Where refusals never cease it is not met again: it falls, and what falls is no ceiling.
+        self.is_confirmed = is_alike and (self.is_windowed or self._served >= SERVED_BETWEEN)
+        self._ceiling = ceiling
 
     def bound(self, rate: float) -> None:
         """It has turned out that no more than `rate` is allowed."""
@@ -130,7 +164,7 @@ class Pace:
             return
         if nth == 1:
             has_minute = now >= self.window_ends_at()
-            self._ceiling = min(self.rate, self._window / WINDOW_S) if has_minute else self.rate
+            self._meet(min(self.rate, self._window / WINDOW_S) if has_minute else self.rate)
         rate = self.rate
         seconds = int(min(now - since, 10.0))
         accepted = self.recent(seconds)
@@ -147,10 +181,14 @@ class Pace:
         self._replies += 1
         is_recovering = self.rate * 1.03 < self._ceiling
         is_guess = self._ceiling == 0
+        is_quiet = now - self._refused_at > WINDOW_S
         # Each step may end in a few refusals, so it takes calls as well as time.
-        fewest = 3 if is_guess else 5 if is_recovering else 60
+        is_slow = self.is_confirmed and not is_quiet
+        fewest = 3 if is_guess else 5 if is_recovering else 60 if is_slow else 20
         is_settled = self.is_windowed and not is_recovering and not is_guess
         interval_s = WINDOW_S if is_settled else GUESS_INTERVAL_S if is_guess else INTERVAL_S
+        if now - self._at > PATIENCE_S:
+            fewest = 3
         if not is_saturated or now - self._at < interval_s or self._replies < fewest:
             return
         is_used = self._replies >= 0.9 * self.rate * (now - self._at)
@@ -162,14 +200,11 @@ class Pace:
         elif is_guess:
             self.rate *= 1 + GUESS_STEP
         else:
-            self._steps += 1
-            if is_settled:
-                self.rate *= 1 + self._step
-                self._step = min(2 * self._step, LARGEST_STEP)
-                return
-            if self._steps > PLAIN_STEPS and now - self._refused_at > WINDOW_S:
+            if not is_settled and (is_quiet or not self.is_confirmed):
                 self._step = min(2 * self._step, LARGEST_STEP)
             self.rate *= 1 + self._step
+            if is_settled:
+                self._step = min(2 * self._step, LARGEST_STEP)
 
     def __repr__(self) -> str:
         known = f"{self.rate * 60:,.0f} requests/min" if self.is_known else "no rate"

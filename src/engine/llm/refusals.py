@@ -20,6 +20,8 @@ MOST_BACKGROUND = 0.3
 # Refusals that a background explains before they are news; one false alarm in some 25,000 refusals.
 ALARM = 8.0
 DRAIN = 2.0
+# Where all calls are refused, that is news, whatever the background.
+MOST_DRAIN = 0.8
 # Refusals so many calls apart are not one story.
 RARE = 1_500
 # Refusals whose spread tells the present share.
@@ -110,6 +112,11 @@ class Refusals:
         n = self._enough - 1
         return len(self._numbers) > n and self._numbers[-1] - self._numbers[-1 - n] <= n / DENSE
 
+    @property
+    def is_frequent(self) -> bool:
+        """Whether three of the last thirty calls, or more, were refused."""
+        return len(self._numbers) >= 3 and self._numbers[-3] > self.sent_total - 30
+
     def is_run(self, length: int) -> bool:
         """Whether of the last calls so many were refused one after the other, but for one."""
         return len(self._numbers) >= length and self._numbers[-1] - self._numbers[-length] <= length
@@ -138,7 +145,7 @@ class Refusals:
         if not self.background or not self._numbers:
             return False
         number = self._numbers[-1]
-        drained = DRAIN * self.background * max(0, number - self._scored)
+        drained = min(DRAIN * self.background, MOST_DRAIN) * max(0, number - self._scored)
         score = max(0.0, self._score - drained)
         if score < ALARM / 2:
             self._is_alarmed = False

@@ -97,6 +97,46 @@ class TestChance:
         assert after.refused_share <= 0.04
 
 
+class Storm(Server):
+    """Refuses a `share` of the calls until `until`, and nothing afterwards."""
+
+    def __init__(self, share: float, until: float, seed: int) -> None:
+        super().__init__()
+        self._share, self._until, self._random = share, until, Random(seed)
+
+    def accepts(self, now: float) -> bool:
+        return now >= self._until or self._random.random() >= self._share
+
+
+class TestRecovery:
+    """Whatever made the limits too low, minutes later they no longer are."""
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize(("callers", "seconds"), [(8, 1.0), (64, 1.0)])
+    @pytest.mark.parametrize("outage_s", [5.0, 40.0, 300.0])
+    def test_outage_at_the_start(self, outage_s: float, callers: int, seconds: float, seed: int) -> None:
+        loop = Loop(Storm(1.0, outage_s, seed), callers, lognormal(seconds, SIGMA), seed)
+        loop.run(outage_s + 300)
+        assert loop.run(outage_s + 360).rate >= 0.8 * callers / (seconds * MEAN)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    @pytest.mark.parametrize("share", [0.3, 0.6])
+    def test_storm_at_the_start(self, share: float, seed: int) -> None:
+        loop = Loop(Storm(share, 30.0, seed), 64, lognormal(1.0, SIGMA), seed)
+        loop.run(1_500)
+        assert loop.run(1_560).rate >= 0.8 * 64 / MEAN
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_one_in_seven_refused_for_ever(self, seed: int) -> None:
+        rates = []
+        for is_governed in (True, False):
+            server = Flaky(1 / 7, seed=seed)
+            loop = Loop(server, 64, lognormal(1.0, SIGMA), seed, is_governed=is_governed)
+            loop.run(600)
+            rates.append(loop.run(900).rate)
+        assert rates[0] >= 0.9 * rates[1]
+
+
 class TestCapOnTheRate:
     @pytest.mark.parametrize("seed", SEEDS[:2])
     @pytest.mark.parametrize("has_hint", [False, True])

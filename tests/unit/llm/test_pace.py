@@ -73,14 +73,54 @@ def test_recovers_to_the_ceiling_and_grows_slowly_beyond() -> None:
     assert 95 <= pace.rate <= 102
 
 
+def meet_again(pace: Pace) -> None:
+    """Refuse one call at about the known ceiling, after many that were served."""
+    for _ in range(30):
+        pace.sent(0.0)
+    pace.refused(0.0)
+    pace.set(0.0, pace.rate, ceiling=pace.rate)
+
+
 def test_grows_faster_after_a_quiet_minute() -> None:
     pace = at_rate(50.0, ceiling=50.0)
-    pace.refused(0.0)
+    meet_again(pace)
+    assert pace.is_confirmed
     run(pace, 0.0, 60.0)
     slow = pace.rate
     assert 51 <= slow <= 54
     run(pace, 60.0, 120.0)
     assert pace.rate >= 2 * slow
+
+
+def test_a_ceiling_that_was_met_once_is_soon_left_behind() -> None:
+    pace = at_rate(5.0, ceiling=5.0)
+    assert not pace.is_confirmed
+    run(pace, 0.0, 90.0)
+    assert pace.rate >= 50
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5, 5.0])
+@pytest.mark.parametrize("is_windowed", [False, True])
+@pytest.mark.parametrize("is_confirmed", [False, True])
+def test_any_rate_grows_back_within_a_bounded_time(
+    rate: float, is_confirmed: bool, is_windowed: bool
+) -> None:
+    pace = at_rate(rate, ceiling=rate)
+    pace.is_windowed, pace.is_confirmed = is_windowed, is_confirmed
+    now = 0.0
+    while pace.rate < 100 * rate and now < 1_800:
+        run(pace, now, now + 60)
+        now += 60
+    assert pace.rate >= 100 * rate
+
+
+def test_what_refuses_all_the_time_is_no_ceiling() -> None:
+    pace = at_rate(50.0, ceiling=50.0)
+    for _ in range(10):
+        pace.sent(0.0)
+        pace.refused(0.0)
+        pace.set(0.0, pace.rate, ceiling=0.9 * pace.rate)
+    assert not pace.is_confirmed
 
 
 def test_an_unused_rate_does_not_grow() -> None:
@@ -91,6 +131,13 @@ def test_an_unused_rate_does_not_grow() -> None:
     assert pace.rate == 50.0
 
 
+def test_a_short_past_is_no_low_rate() -> None:
+    pace = Pace()
+    for tenth in range(20):
+        pace.sent(7.0 + tenth / 10)
+    assert pace.recent_rate(9.0, 10) == pytest.approx(10.0)
+
+
 def test_counts_what_was_accepted_in_the_last_minute() -> None:
     pace = Pace()
     for second in range(100):
@@ -99,6 +146,7 @@ def test_counts_what_was_accepted_in_the_last_minute() -> None:
         pace.refused(second + 0.7)
     assert pace.in_window == 60
     assert pace.recent(10) == 10
+    assert pace.recent_rate(99.9, 10) == pytest.approx(1.0, rel=0.02)
     pace.sent(1_000.0)
     assert pace.in_window == 1
     assert pace.total == 101
