@@ -89,7 +89,8 @@ class DatasetCounts:
             cell.end_reasons[record.end_reason.value] += 1
         self.end_reasons[record.end_reason.value] += 1
         self.dropped_because.update(record.dropped_because[:1])
-        self.findings.update({finding.rule for finding in record.findings})
+        # Each rule once, in order: equal counts of a summary are to lie alike in each process.
+        self.findings.update(dict.fromkeys(finding.rule for finding in record.findings).keys())
         self.gates.add(record)
         for side, names in record.served_models.items():
             whose = f"{side}, {record.job.cell}" if record.job.cell else side
