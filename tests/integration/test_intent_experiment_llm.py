@@ -190,3 +190,10 @@ def test_a_model_that_several_endpoints_may_have_needs_a_preset(tmp_path: Path, 
     config.write_text(yaml.safe_dump({"endpoints": endpoints}))
     assert engine(*arguments(data, tmp_path / "out", "--llm", "m", "--config", config)) == 2
     assert "several endpoints and no preset 'm'" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_mode_that_is_named_twice_is_run_once(tmp_path: Path) -> None:
+    data, out = as_reference(truly_labelled(20), tmp_path / "gifts.jsonl"), tmp_path / "out"
+    more = ("--llm", "rehearsal", "--seeds", "1", "--mode", "zero-shot", "--mode", "zero-shot")
+    assert engine(*arguments(data, out, *more)) == 0
+    assert rows_of(out)["rehearsal", "zero-shot"]["cells"] == "1"

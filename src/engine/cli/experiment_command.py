@@ -17,7 +17,7 @@ from engine.config.load import load_config
 from engine.experiments.baseline import Baseline
 from engine.experiments.cells import CellFolder, CellRunner
 from engine.experiments.experiment import Plan, Result, default_seeds, run_experiment
-from engine.experiments.plm import PAPER_MODELS, Mode, PlmModel, paper_source, require_plm
+from engine.experiments.plm import PAPER_MODELS, Mode, PlmModel, named_sources, paper_source, require_plm
 from engine.experiments.plm_prompt import PROMPTS
 from engine.experiments.plot import is_plotting_possible, plot_rows
 from engine.experiments.report import answer_lines, table3_lines, table4_lines, write_report
@@ -170,13 +170,12 @@ def intents(
     chosen: list[CellRunner] = [TraditionalModel(name) for name in MODELS if name in (names or _NAMES)]
     if "Baseline" in (names or _NAMES):
         chosen.append(Baseline())
-    sources = [(Path(plm).name, plm) for plm in plms]
-    if paper_models:
-        sources += [(name, paper_source(known, models_dir)) for name, known in PAPER_MODELS.items()]
-    uses = [Mode(mode) for mode in modes] or list(Mode)
+    papers = {name: paper_source(known, models_dir) for name, known in PAPER_MODELS.items()}
+    sources = named_sources(plms, papers if paper_models else {})
+    uses = [Mode(mode) for mode in dict.fromkeys(modes)] or list(Mode)
     if sources:
         require_plm()
-        chosen += [PlmModel(name, where, use, prompts) for name, where in sources for use in uses]
+        chosen += [PlmModel(name, where, use, prompts) for name, where in sources.items() for use in uses]
     options = LlmOptions(
         names=llms,
         config_file=config_file,
@@ -189,7 +188,7 @@ def intents(
     chosen += llm_models(options, folder, is_quiet=as_json)
     plan = Plan(
         runners=chosen,
-        kinds=[SplitKind(kind) for kind in kinds or (() if split_file else ("utterance",))],
+        kinds=[SplitKind(kind) for kind in dict.fromkeys(kinds) or (() if split_file else ("utterance",))],
         seeds=default_seeds(seeds),
         split_file=split_file,
         most_tests=test_limit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -174,6 +174,18 @@ def identify(source: str) -> tuple[Family, str]:
         with path.open("rb") as file:
             digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
     return family_of(config), digest.hexdigest()[:16]
+
+
+def named_sources(given: Iterable[str], papers: Mapping[str, str]) -> dict[str, str]:
+    """Name in the table -> source, for models of the user's (folders, published names) and of the paper's.
+
+    A name is a source's last part, or all of it where another model has that: two models are never one row.
+    """
+    sources: dict[str, str] = dict(papers)
+    for source in dict.fromkeys(str(Path(each)) for each in given):
+        name = Path(source).resolve().name or source
+        sources[name if sources.get(name, source) == source else source] = source
+    return sources
 
 
 def paper_source(published: str, folder: Path | None) -> str:
