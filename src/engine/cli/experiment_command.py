@@ -65,7 +65,7 @@ def experiment() -> None:
 @click.option("--paper-models", is_flag=True, help="The paper's ten pretrained models too.")
 @click.option(
     "--models-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Where --paper-models finds weights, each in a folder of its published name's last part.",
 )

@@ -23,6 +23,7 @@ from engine.experiments.plm_training import (
     MicroBatch,
     TrainingSettings,
     asked,
+    is_out_of_memory,
     score_all,
     train,
 )
@@ -128,7 +129,15 @@ class PlmModel:
         return prompt
 
     def run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
-        """Tune where the mode says so, then ask. Raises CannotRun where examples do not fit."""
+        """Tune where the mode says so, then ask. Raises CannotRun where examples or the model do not fit."""
+        try:
+            return self._run(samples, seed, folder)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CannotRun(f"/ (the memory of the {_device()} does not hold it)") from error
+
+    def _run(self, samples: SplitSamples, seed: int, folder: Path) -> Predictions:
         family, _ = identify(self.source)
         prompt = self._prompt(family)
         virtual_tokens = _VIRTUAL_TOKENS if self.use is Mode.PROMPT_TUNED else 0

@@ -60,14 +60,21 @@ class MicroBatch:
         while True:
             try:
                 return work(self.size)
-            except torch.OutOfMemoryError:
-                if self.size == 1:
+            except RuntimeError as error:
+                if self.size == 1 or not is_out_of_memory(error):
                     raise
             # Behind the handler, whose traceback would keep the tensors alive.
             self.size //= 2
             clean()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out: a GPU has an error of its own, the CPU's allocator only words."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def train(

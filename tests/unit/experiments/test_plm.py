@@ -221,25 +221,38 @@ def test_a_batch_that_memory_does_not_hold_is_computed_in_parts_to_the_same_end(
     folders: dict[str, Path], samples: SplitSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = TrainingSettings(learning_rate=1e-3, epochs=1, batch=16)
-    states, notes = [], []
-    for most in (99, 5):
+    states: list[dict[str, Any]] = []
+    notes: list[dict[str, object]] = []
+    of_cpu = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 400000000000000 bytes."
+    for most, error in (
+        (99, None),
+        (5, torch.OutOfMemoryError("no memory is left")),
+        (5, RuntimeError(of_cpu)),
+    ):
         model = prompted(folders["gpt2"], Family.CAUSAL, samples.labels)
         for module in model.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         loss = model.loss
 
-        def limited(prompts: Sequence[Any], gold: Sequence[int], most: int = most, loss: Any = loss) -> Any:
+        def limited(
+            prompts: Sequence[Any],
+            gold: Sequence[int],
+            most: int = most,
+            error: Any = error,
+            loss: Any = loss,
+        ) -> Any:
             if len(prompts) > most:
-                raise torch.OutOfMemoryError("no memory is left")
+                raise error
             return loss(prompts, gold)
 
         monkeypatch.setattr(model, "loss", limited)
         examples = encoded(model, samples)
-        notes.append(train(model, examples, examples[:8], settings, 42, tmp_path / str(most)))
+        notes.append(train(model, examples, examples[:8], settings, 42, tmp_path / str(len(notes))))
         states.append(model.state())
-    assert [each["computed_at_once"] for each in notes] == [16, 4]
-    assert all(torch.allclose(states[0][name], states[1][name], atol=1e-5) for name in states[0])
+    assert [each["computed_at_once"] for each in notes] == [16, 4, 4]
+    for state in states[1:]:
+        assert all(torch.allclose(states[0][name], state[name], atol=1e-5) for name in state)
 
 
 def test_memory_that_holds_nothing_is_no_endless_loop() -> None:
@@ -248,6 +261,30 @@ def test_memory_that_holds_nothing_is_no_endless_loop() -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         MicroBatch(8).during(never, lambda: None)
+
+
+@pytest.mark.parametrize("mode", [Mode.ZERO_SHOT, Mode.PROMPT_TUNED])
+def test_a_model_that_memory_does_not_hold_is_a_row_without_figures(
+    folders: dict[str, Path],
+    samples: SplitSamples,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: Mode,
+) -> None:
+    def never(self: PromptedModel, *_: object) -> None:
+        torch.empty(10**14)
+
+    monkeypatch.setattr(PromptedModel, "_inputs", never)
+    with pytest.raises(CannotRun, match=r"^/ \(the memory of the cpu does not hold it\)"):
+        PlmModel("gpt2", str(folders["gpt2"]), mode).run(samples, 42, tmp_path)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    folders: dict[str, Path], samples: SplitSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PromptedModel, "_inputs", lambda self, *_: torch.ones(2) @ torch.ones(3))
+    with pytest.raises(RuntimeError, match="inconsistent tensor size"):
+        PlmModel("gpt2", str(folders["gpt2"]), Mode.ZERO_SHOT).run(samples, 42, tmp_path)
 
 
 def test_weights_and_prompt_are_part_of_the_key(folders: dict[str, Path], tmp_path: Path) -> None:
