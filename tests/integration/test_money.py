@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ import yaml
 from anyio.from_thread import start_blocking_portal
 from tests.doubles.command_line import engine, run_engine, start_engine
 
+from engine.journal.run_lock import RunLock
 from engine.rehearsal.replies import Reply
 from engine.rehearsal.server import RehearsalServer, serve
 
@@ -104,6 +107,25 @@ def config(tmp_path: Path, till: Till, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("ENGINE_RUNS_DIR", str(tmp_path / "runs"))
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serve(replier=till)) as server:
         yield configure(tmp_path, server)
+
+
+def test_the_command_that_goes_on_finds_a_run_that_lies_elsewhere(
+    config: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    elsewhere = tmp_path / "not here" / "apart"
+    assert engine("run", config, "--run", "apart", "--runs-dir", elsewhere.parent,
+                  "--max-tokens", "3000") == 75  # fmt: skip
+    [said] = re.findall("engine (resume .* --max-tokens [0-9]+)", capsys.readouterr().err)
+    assert str(elsewhere) in said
+    assert engine(*shlex.split(said)) in (0, 75)
+    lock = RunLock(elsewhere)
+    lock.take()
+    try:
+        assert engine("resume", elsewhere) == 75
+    finally:
+        lock.release()
+    [said] = re.findall("`engine (status .*)` shows", capsys.readouterr().err)
+    assert engine(*shlex.split(said)) == 0
 
 
 def summary(folder: Path, name: str) -> dict[str, object]:

@@ -150,3 +150,32 @@ def test_a_pool_stops_within_its_budget_and_goes_on_with_a_higher_one(
     assert generate("other", "--max-cost", "1") == 78
     assert "a limit in money needs the price of every model" in capsys.readouterr().err
     assert not (tmp_path / "profiles" / "other").exists()
+
+
+def test_profiles_of_people_stop_within_their_budget_and_go_on_with_a_higher_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "reviews.jsonl", tmp_path / "people.jsonl"
+    lines = [f'{{"user": "u{n}", "id": "r{n}", "text": "Tent {n} leaks"}}\n' for n in range(12)]
+    source.write_text("".join(lines))
+    derive = ("profiles", "derive", source, "--out", out, "--run", "people", "--runs-dir", tmp_path)
+    assert engine(*derive, "--max-tokens", "9000") == 75
+    assert "the same command with --max-tokens" in capsys.readouterr().err
+    assert not out.exists()
+    assert engine(*derive, "--max-tokens", "900000") == 0
+    assert len(records(out)) == 12
+    assert engine("profiles", "derive", source, "--out", out, "--run", "x", "--runs-dir", tmp_path,
+                  "--max-cost", "1") == 78  # fmt: skip
+    assert not (tmp_path / "profiles" / "x").exists()
+
+
+def test_refining_stops_within_its_budget_and_goes_on_with_a_higher_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    decisions.write_text('{"id": "g000001", "decision": "accept"}\n')
+    refine = ("profiles", "refine", tmp_path / "d", "--decisions", decisions)
+    assert engine(*refine, "--max-tokens", "5000") == 75
+    assert "the same command with --max-tokens" in capsys.readouterr().err
+    assert engine(*refine, "--max-tokens", "500000") == 0
+    assert len(records(tmp_path / "d" / "version-2" / "pool.jsonl")) == 5

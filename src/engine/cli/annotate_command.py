@@ -28,7 +28,6 @@ from engine.cli.plain_text import plain
 from engine.cli.section_tables import print_table, table_console
 from engine.cli.serving import loop_options
 from engine.cli.shared_options import (
-    address,
     disk_option,
     json_option,
     new_runs_dir_option,
@@ -37,6 +36,7 @@ from engine.cli.shared_options import (
 )
 from engine.clock import SystemClock
 from engine.config.load import load_config, load_presets
+from engine.config.run_address import run_address
 from engine.config.settings import RunConfig
 from engine.dataset.build import replacing, update_cost
 from engine.dataset.source import open_dataset
@@ -307,7 +307,7 @@ def _report(folder: RunFolder, work: Sequence[Work], result: StagesResult, *, as
         click.echo(f"{new} items annotated now, in {describe_duration(result.duration_s)}")
     else:
         click.echo(f"stopped after {new} items; the same command goes on")
-    click.echo(f"next: engine annotate {address(folder)} --export FILE.csv")
+    click.echo(f"next: engine annotate {run_address(folder.path)} --export FILE.csv")
 
 
 def _measured(folder: RunFolder, work: Sequence[Work]) -> dict[str, dict[str, object]]:

@@ -31,10 +31,13 @@ def budget_options(command: CommandT) -> CommandT:
 
 
 def with_budget(
-    config: RunConfig, folder: RunFolder, max_cost: float | None, max_tokens: int | None
+    config: RunConfig, folder: RunFolder | None, max_cost: float | None, max_tokens: int | None
 ) -> RunConfig:
-    """`config` with the limits that hold for the run in `folder`. Raises UsageError for what is no limit."""
-    earlier = _earlier(folder)
+    """`config` with the limits that hold for the run in `folder`; None for runs that keep no settings.
+
+    Raises UsageError for what is no limit.
+    """
+    earlier = BudgetSettings() if folder is None else _earlier(folder)
     typed = {"max_cost_usd": max_cost, "max_tokens": max_tokens}
     limits = {
         name: next(

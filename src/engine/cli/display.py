@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.cli.plain_text import plain
-from engine.cli.shared_options import address
+from engine.config.run_address import run_address
 from engine.dataset.build import DatasetCounts
 from engine.dataset.record import ConversationRecord
 from engine.llm.budget import Budget
@@ -161,10 +161,10 @@ def print_report(
         console.print(f"{failed} conversation{'' if failed == 1 else 's'} failed")
         if last_failure is not None:
             console.print(f"the last of them: {describe_failure(last_failure)}")
-        retry = f"engine resume {address(folder)} --retry-failed"
+        retry = f"engine resume {run_address(folder.path)} --retry-failed"
         console.print(f"take them up again with: {retry}", style="bold")
     if not is_complete:
-        console.print(f"go on with: engine resume {address(folder)}", style="bold")
+        console.print(f"go on with: engine resume {run_address(folder.path)}", style="bold")
     if not counts.conversations:
         return
     for label, path in (

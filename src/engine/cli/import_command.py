@@ -9,8 +9,9 @@ from pathlib import Path
 import anyio
 import click
 
-from engine.cli.shared_options import address, json_option, new_runs_dir_option
+from engine.cli.shared_options import json_option, new_runs_dir_option
 from engine.clock import SystemClock
+from engine.config.run_address import run_address
 from engine.dataset.field_mapping import parse_mapping, shipped_mappings
 from engine.dataset.formats import FORMATS, find_format
 from engine.dataset.import_run import ImportCounts, default_import_name, describe_files, import_files
@@ -132,4 +133,4 @@ def _report(
         click.echo(
             f"  {bad} records hold no conversation; they are kept as they came, and never counted", err=True
         )
-    click.echo(f"next: engine stats {address(folder)}")
+    click.echo(f"next: engine stats {run_address(folder.path)}")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.display import describe_duration
 from engine.cli.plain_text import plain
 from engine.cli.profiles_check import check_command, show_command, stats_command
@@ -27,7 +26,6 @@ from engine.cli.profiles_refine import refine_command, versions_command
 from engine.cli.profiles_work import Interrupted, generate_pool
 from engine.cli.shared_options import disk_option, json_option, new_runs_dir_option
 from engine.journal.reader import Reader
-from engine.llm.prices import prices_of
 from engine.profiles.acceptance import Acceptance
 from engine.profiles.embedding import MeaningIndex
 from engine.profiles.generate import Generated
@@ -36,7 +34,6 @@ from engine.profiles.session import STAGE_NAME
 from engine.profiles.similarity import NEAR
 from engine.runner.progress import RunProgress
 from engine.runner.run_folder import RunFolder
-from engine.runner.spending import check_prices
 
 DONE_WITH_FAILURES = 3
 _SHOWN = 3
@@ -73,7 +70,6 @@ for command in (derive_command, refine_command, versions_command, check_command,
     help="Likeness of meaning from which two count as one (extra [profiles]).",
 )  # fmt: skip
 @click.option("--retry-failed", is_flag=True, help="Take up again sessions that failed or stayed incomplete.")
-@budget_options
 @disk_option
 @new_runs_dir_option
 @json_option
@@ -84,8 +80,6 @@ def generate_command(
     near: float,
     meaning: float | None,
     retry_failed: bool,
-    max_cost: float | None,
-    max_tokens: int | None,
     guards_disk: bool,
     runs_dir: Path,
     as_json: bool,
@@ -101,8 +95,6 @@ def generate_command(
     config, config_dir = config_of(chosen)
     plan = plan_sessions(chosen, config, config_dir, wanted)
     folder = folder_of(chosen.run_name, plan, config, runs_dir)
-    config = with_budget(config, folder, max_cost, max_tokens)
-    check_prices(config, [plan.settings], prices_of(config, [plan.settings], config.endpoints))
     similar = None if meaning is None else MeaningIndex(meaning)
     folder.make()
     path = out or folder.path / "profiles.jsonl"

@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.shared_options import runs_of
 from engine.config.load import load_config
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, is_run_name
 from engine.errors import ConfigError, UsageError
+from engine.llm.prices import prices_of
 from engine.profiles.prompts import load_prompts
 from engine.profiles.regions import Target, load_space
 from engine.profiles.session import SessionPlan, session_stage
 from engine.profiles.version import LATEST, load_version
 from engine.runner.run_folder import RunFolder, default_name, open_folder
+from engine.runner.spending import check_prices
 from engine.runner.stage import identity_of
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -46,6 +49,8 @@ class PlanOptions:
     base_url: str | None = None
     model: str | None = None
     key_env: str | None = None
+    max_cost: float | None = None
+    max_tokens: int | None = None
 
 
 _OPTIONS = (
@@ -83,6 +88,7 @@ _OPTIONS = (
 
 def plan_options(command: CommandT) -> CommandT:
     """The options of `PlanOptions`."""
+    command = budget_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -91,7 +97,8 @@ def plan_options(command: CommandT) -> CommandT:
 def config_of(options: PlanOptions) -> tuple[RunConfig, Path | None]:
     """The configuration with a model for the stage `profiles`, and its file's folder.
 
-    Raises ConfigError where endpoints are configured and no model for profiles is named.
+    Raises ConfigError where endpoints are configured and no model for profiles is named, or money is limited
+    and nobody knows the model's price.
     """
     config = RunConfig() if options.config_file is None else load_config(options.config_file)
     config_dir = None if options.config_file is None else options.config_file.parent.absolute()
@@ -112,7 +119,10 @@ def config_of(options: PlanOptions) -> tuple[RunConfig, Path | None]:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"])) or "options"
         raise UsageError(f"{name}: {first['msg'].removeprefix('Value error, ')}.") from error
-    return config.model_copy(update={"stages": {**config.stages, "profiles": settings}}), config_dir
+    config = config.model_copy(update={"stages": {**config.stages, "profiles": settings}})
+    config = with_budget(config, None, options.max_cost, options.max_tokens)
+    check_prices(config, [settings], prices_of(config, [settings], config.endpoints))
+    return config, config_dir
 
 
 def _model_settings(options: PlanOptions, config: RunConfig) -> ModelSettings:

@@ -14,10 +14,11 @@ import orjson
 from engine.cli.display import describe_cost, describe_failure
 from engine.cli.imported_run import if_imported, say_conversation, say_status, say_verified
 from engine.cli.plain_text import plain
-from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
+from engine.cli.shared_options import json_option, run_argument, runs_dir_option
 from engine.cli.watch import watch
 from engine.config.identity import compare, identity_fields
 from engine.config.matrix import variants_of
+from engine.config.run_address import run_address
 from engine.dataset.build import stream_outcomes
 from engine.dataset.costs import read_costs
 from engine.dataset.record import build_record
@@ -99,9 +100,9 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
             + ("" if worth is None else f", {worth:.4f} USD")
         )
         if facts["state"] == "paused":
-            click.echo(f"  go on with     engine adjust {facts['run']} --go-on")
+            click.echo(f"  go on with     engine adjust {run_address(folder.path)} --go-on")
         elif facts["state"] != "being worked on":
-            click.echo(f"  go on with     engine resume {address(folder)}")
+            click.echo(f"  go on with     engine resume {run_address(folder.path)}")
     return 0
 
 

@@ -41,7 +41,10 @@ def rehearse(
     list_faults: bool,
     exit_with_stdin: bool,
 ) -> None:
-    """Serve the rehearsal LLM in OpenAI's format on loopback; prints its base URL first."""
+    """Serve the rehearsal LLM on loopback, in OpenAI's, Anthropic's and Gemini's formats; prints its address.
+
+    The address is the base URL of the OpenAI and Anthropic formats; Gemini's ends in /v1beta instead of /v1.
+    """
     if list_faults:
         for fault in FAULTS.values():
             click.echo(f"{fault.name:<24}{fault.what}")

@@ -12,7 +12,8 @@ import click
 
 from engine.cli.imported_run import status_if_imported
 from engine.cli.read_commands import opened, run_status
-from engine.cli.shared_options import address, json_option, run_argument, runs_dir_option
+from engine.cli.shared_options import json_option, run_argument, runs_dir_option
+from engine.config.run_address import run_address
 from engine.dataset.build import write_dataset, write_summary
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.disk_space import megabytes
@@ -143,7 +144,7 @@ def merge(new: str, names: tuple[str, ...], runs_dir: Path, as_json: bool) -> in
     if shared:
         click.echo(f"{shared} stood in more than one run, with the same replies, and were taken once.")
     if counts.conversations < counts.planned:
-        click.echo(f"go on with: engine resume {address(folder)}")
+        click.echo(f"go on with: engine resume {run_address(folder.path)}")
     return 0
 
 
@@ -169,5 +170,5 @@ def rescue(run_name: str, new: str, runs_dir: Path, as_json: bool) -> int:
         f"{found.undone} conversations had ended and go back to their last whole reply; {found.set_aside} "
         "replies stood behind a lost one and were left out."
     )
-    click.echo(f"go on with: engine resume {address(folder)}")
+    click.echo(f"go on with: engine resume {run_address(folder.path)}")
     return 0

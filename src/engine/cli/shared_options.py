@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +10,6 @@ import click
 
 from engine.config.load import load_config
 from engine.config.settings import RunConfig
-from engine.runner.run_folder import RunFolder
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -46,13 +43,6 @@ def runs_of(config: RunConfig, runs_dir: Path) -> Path:
     source = click.get_current_context().get_parameter_source("runs_dir")
     is_said = source is not click.core.ParameterSource.DEFAULT
     return runs_dir if is_said or config.output.runs is None else config.output.runs
-
-
-def address(folder: RunFolder) -> str:
-    """The run as the next command has to name it: its name where it is found by that, else its path."""
-    usual = Path(os.environ.get("ENGINE_RUNS_DIR") or "runs")
-    is_usual = folder.path.parent.absolute() == usual.absolute()
-    return folder.name if is_usual else shlex.quote(str(folder.path))
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a script to read.")

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.config.run_address import run_address
 from engine.errors import CannotWrite, RunLocked
 
 LOCK_NAME = "run.lock"
@@ -52,7 +53,7 @@ class RunLock:
             raise RunLocked(
                 f"run {self._folder.name} is being worked on by another process"
                 f"{f' (pid {holder})' if holder else ''}; a second one would pay for its calls again. "
-                f"`engine status {self._folder.name}` shows how far it is."
+                f"`engine status {run_address(self._folder)}` shows how far it is."
             )
         self._file, self._on_folder = file, on_folder
         self._say(f"{os.getpid()}\n")

@@ -20,6 +20,7 @@ import orjson
 from engine.clock import Clock
 from engine.config.identity import identity_fields, refuse
 from engine.config.matrix import cells_of, variants_of
+from engine.config.run_address import run_address
 from engine.config.settings import EndpointSettings
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
@@ -65,7 +66,7 @@ async def work_on_run(
         async with open_session(
             folder.path, config, endpoints,
             clock=clock, progress=progress, log=log, guards_disk=guards_disk,
-            again=f"engine resume {folder.name}",
+            again=f"engine resume {run_address(folder.path)}",
         ) as session:  # fmt: skip
             journal = session.journal
             if differences := differences_from(journal.reader, inputs):
