@@ -56,9 +56,7 @@ def settings() -> tuple[LimitSetting, ...]:
             {"tokens_per_min": tokens}, 256,
         ),
         LimitSetting("in flight", {"max_in_flight": 64}, {"max_in_flight": 64}, 256),
-        LimitSetting(
-            "requests/min in headers, bucket of 1 s", {"requests_per_min": rate, "burst_s": 1.0}, None, 256
-        ),
+        LimitSetting("requests/min in headers, bucket", {"requests_per_min": rate}, None, 256),
         LimitSetting(
             "requests/min unknown, bucket of 1 s",
             {"requests_per_min": rate, "burst_s": 1.0, "tells": False}, None, 256,

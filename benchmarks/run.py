@@ -57,10 +57,13 @@ QUICK = Settings(
         CpuSetting(_SLOW, 64, 128, 3),
         CpuSetting(_FAST, 1024, 2048, 5),
         CpuSetting(("openai-aiohttp",), 1024, 1024, 1),
+        CpuSetting(_FAST, 4096, 8192, 3),
     ),
     ideal=(
         IdealSetting(_FAST, 64, 0.5, 8, 2),
         IdealSetting(_FAST, 1024, 0.5, 8, 2),
+        IdealSetting(_FAST, 4096, 2.0, 6, 1),
+        IdealSetting(_FAST, 10_000, 5.0, 6, 1),
     ),
     limits_s=90.0,
     affinity={"conversations": 600, "concurrency": 128, "repeats": 1},
