@@ -62,8 +62,8 @@ QUICK = Settings(
     ideal=(
         IdealSetting(_FAST, 64, 0.5, 8, 2),
         IdealSetting(_FAST, 1024, 0.5, 8, 2),
-        IdealSetting(_FAST, 4096, 2.0, 6, 1),
-        IdealSetting(_FAST, 10_000, 5.0, 6, 1),
+        IdealSetting(_FAST, 4096, 2.0, 4, 1),
+        IdealSetting(("engine",), 10_000, 5.0, 4, 1),
     ),
     limits_s=90.0,
     affinity={"conversations": 600, "concurrency": 128, "repeats": 1},
