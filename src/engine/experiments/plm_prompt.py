@@ -80,7 +80,10 @@ def read_prompt_file(path: Path, form: type[FormT]) -> FormT:
     try:
         return form.model_validate(yaml.safe_load(path.read_text("utf-8")))
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}).") from error
+        raise BadInput(
+            f"{path}: cannot be read ({error.strerror}). --prompts names the folder of such files;"
+            " without it the engine's own are taken."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not YAML ({error}).") from error
     except ValidationError as error:
