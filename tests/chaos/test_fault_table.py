@@ -30,7 +30,7 @@ STEPS = 2 * len(JOBS)
 # What both transports share is tested on one of them every day; these are theirs.
 PER_TRANSPORT = ("refused", "dropped", "closed-", "reset-", "stalled", "dripping-", "redirect-307", "gzip",
                  "garbage", "bad-", "oversized-", "huge-body", "no-keep-alive", "early-hints", "unknown-",
-                 "429-seconds", "401", "500")  # fmt: skip
+                 "429-seconds", "401", "500", "stream-r", "stream-stalled", "stream-breathing")  # fmt: skip
 LONGEST_WAIT_S = 86_405.0
 # Not reasons of a failure, but why the record differs from an undisturbed one's.
 MARKS = ("flagged", "uncounted")
@@ -185,13 +185,15 @@ def test_what_a_fault_leads_to(
         return captured.out + captured.err
 
     world = fault_world(folder, transport, monkeypatch, log)
+    if name.startswith("stream-"):
+        world.endpoint = {"stream": True}
     seen = meet(world, name, read)
     assert (seen.code, seen.once, seen.each_time) == (row.code, row.once, row.each_time), seen.output
     assert seen.possibly_paid == row.possibly_paid
     assert seen.reasons == (set() if row.reason in ("-", *MARKS) else {row.reason})
     assert_waits(seen, row)
-    if row.wait.startswith("600 s"):
-        assert world.elapsed_s > 600.0 * row.possibly_paid
+    if silence := re.match(r"(\d+) s, then", row.wait):
+        assert world.elapsed_s > float(silence[1]) * row.possibly_paid
     for part in row.read.split("..."):
         assert part.strip() in seen.output
     assert "Traceback" not in seen.output

@@ -43,6 +43,7 @@ class FaultWorld:
 
     folder: Path
     transport: str
+    endpoint: dict[str, object] = field(default_factory=dict)
     waits: list[float] = field(default_factory=list)
     exchanges: list[Exchange] = field(default_factory=list)
     elapsed_s: float = 0.0
@@ -65,7 +66,7 @@ class FaultWorld:
         config: dict[str, object] = {
             "tasks": ["travel"], "limit": len(JOBS), "profiles": "profiles.jsonl", "concurrency": 1,
             "transport": self.transport, "retry_attempts": ATTEMPTS, "conversation": {"max_rounds": 1},
-            "endpoints": {"default": {"base_url": url, "key_env": "CANARY_KEY"}},
+            "endpoints": {"default": {"base_url": url, "key_env": "CANARY_KEY", **self.endpoint}},
             "stages": {"simulator": {**model, "model": "s"}, "assistant": {**model, "model": "a"}},
         } | changes  # fmt: skip
         path = self.folder / "engine.yaml"

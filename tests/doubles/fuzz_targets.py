@@ -50,6 +50,16 @@ def decode(data: bytes) -> None:
         assert decode_recorded(data[1:]) in understood
 
 
+def stream(data: bytes) -> None:
+    """A reply that was asked for as a stream, in each format that has them."""
+    for form in FORMATS.values():
+        if form.stream is not None:
+            with suppress(CallFailed):
+                whole = form.stream.reply(data)
+                reply = form.decode(200, {}, whole, wall=1_700_000_000.0)
+                assert whole is data or decode_recorded(whole) == reply
+
+
 def json_body(data: bytes) -> None:
     """A body that should be an object."""
     with suppress(ReplyUnusable):
@@ -152,8 +162,19 @@ _REPLIES = (
     b'{"error":{"code":429,"message":"Please retry","status":"RESOURCE_EXHAUSTED"}}',
     b'{"choices":[{"message":{"content":"\\ud800"}}]}',
 )
+_STREAMS = (
+    b'data: {"model":"m","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n: on\n\n'
+    b'data: {"choices":[{"delta":{"reasoning":"hm"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3}}\n\n'
+    b"data: [DONE]\n\n",
+    b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: {"error":{"message":"no","code":429}}\n\n',
+    b'event: message_start\r\ndata: {"type":"message_start","message":{"usage":{"input_tokens":3}}}\r\n\r\n'
+    b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}\r\n\r\n'
+    b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\r\n\r\n'
+    b'data: {"type":"message_stop"}\r\n\r\n',
+)
 TARGETS: Mapping[str, Target] = {
     "decode": Target(decode, tuple(bytes([n]) + body for n, body in enumerate(_REPLIES * 2))),
+    "stream": Target(stream, _STREAMS),
     "json-body": Target(json_body, _REPLIES),
     "reasoning": Target(
         reasoning,

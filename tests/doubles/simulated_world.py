@@ -278,7 +278,7 @@ class SimulatedRun:
         InlineWriter.world = world
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(journal, "Writer", InlineWriter)
-            patch.setattr(endpoints, "open_transport", lambda *_, **__: SimulatedTransport(world))
+            patch.setattr(endpoints, "open_endpoint_transport", lambda *_, **__: SimulatedTransport(world))
             patch.setattr(RunFolder, "write_settings", _write_settings)
             try:
                 return run_virtual(loop, self._work(loop, retry_failed=retry_failed))

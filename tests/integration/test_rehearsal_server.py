@@ -136,7 +136,6 @@ async def test_request_in_single_bytes_and_in_chunks_is_the_same_request() -> No
         {"model": "m", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
         {**_ASK, "max_tokens": 0},
         {**_ASK, "max_tokens": True},
-        {**_ASK, "stream": True},
         {**_ASK, "n": 2},
         {**_ASK, "prompt_cache_key": 1},
     ],
@@ -217,6 +216,43 @@ async def test_client_that_leaves_while_waiting_is_survived() -> None:
         client = await Client.connect(server)
         client.writer.write(post(_ASK) * 3)
         await _until(lambda: server.stats.in_flight == 1)
+        client.writer.transport.abort()
+        await _until(lambda: server.stats.in_flight == 0)
+        assert server.stats.disconnects == 1
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.1])
+async def test_stream_says_what_the_whole_reply_says(delay_s: float) -> None:
+    async with serve(RehearsalSettings(delay=Fixed(delay_s))) as server:
+        client = await Client.connect(server)
+        whole = orjson.loads((await client.ask()).body)
+        for usage in (None, whole["usage"]):
+            options = {} if usage is None else {"stream_options": {"include_usage": True}}
+            client.writer.write(post({**_ASK, "stream": True, **options}))
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert b"content-type: text/event-stream" in head
+            sizes = await client.reader.readuntil(b"[DONE]\n\n")
+            data = [line[6:] for line in sizes.splitlines() if line.startswith(b"data: {")]
+            chunks = [orjson.loads(each) for each in data]
+            assert (b"chunked" in head) == (delay_s > 0)
+            if delay_s:
+                assert await client.reader.readexactly(7) == b"\r\n0\r\n\r\n"
+            choices = [each["choices"][0] for each in chunks if each["choices"]]
+            text = "".join(choice["delta"].get("content", "") for choice in choices)
+            assert text == whole["choices"][0]["message"]["content"]
+            assert [choice["finish_reason"] for choice in choices][-1] == "stop"
+            assert chunks[-1].get("usage") == usage
+            assert {each["id"] for each in chunks} == {whole["id"]}
+        assert (await client.ask()).status == 200
+        await client.close()
+        assert (server.stats.in_flight, server.stats.by_status["200"]) == (0, 4)
+
+
+async def test_client_that_leaves_in_a_stream_is_survived() -> None:
+    async with serve(RehearsalSettings(delay=Fixed(3))) as server:
+        client = await Client.connect(server)
+        client.writer.write(post({**_ASK, "stream": True}))
+        await client.reader.readuntil(b"data: ")
         client.writer.transport.abort()
         await _until(lambda: server.stats.in_flight == 0)
         assert server.stats.disconnects == 1

@@ -43,6 +43,7 @@ async def opened(
     connections: int = 4,
     *,
     connect_timeout_s: float = 5.0,
+    idle_timeout_s: float | None = None,
     max_body_bytes: int = 1_000_000,
     ca_file: Path | None = None,
     proxy: str | None = None,
@@ -51,6 +52,7 @@ async def opened(
         kind,
         connections=connections,
         connect_timeout_s=connect_timeout_s,
+        idle_timeout_s=idle_timeout_s,
         max_body_bytes=max_body_bytes,
         ca_file=ca_file,
         proxy=proxy,
@@ -397,6 +399,70 @@ class TestDeadline:
             assert failure.no_byte_received == no_byte_received or (kind == "httpx" and answer is drip_head)
             assert outcome(failure)[:2] == ("deadline", True)
             await server.wait_until(lambda seen: seen.open_now == 0)
+
+
+async def drip_to_the_end(exchange: Exchange) -> None:
+    """A body of twenty pieces, 20 ms apart."""
+    await exchange.send(CHUNKED)
+    for _ in range(20):
+        await exchange.send(b"1\r\na\r\n")
+        await asyncio.sleep(0.02)
+    await exchange.send(b"0\r\n\r\n")
+
+
+class TestSilence:
+    """With an idle timeout a call ends where nothing comes for so long, and lives while something does."""
+
+    @pytest.mark.parametrize(
+        ("answer", "no_byte_received"),
+        [(send(b"", then="stall"), True), (send(BODY_BEGUN, then="stall"), False)],
+        ids=["before-headers", "in-body"],
+    )
+    async def test_silence_ends_the_call_long_before_its_deadline(
+        self, kind: TransportKind, answer: Answer, no_byte_received: bool
+    ) -> None:
+        async def fail_once(exchange: Exchange) -> None:
+            await (answer if exchange.connection == 0 else say_hello)(exchange)
+
+        async with serve_faults(fail_once) as server, opened(kind, idle_timeout_s=SHORT_S) as transport:
+            async with asyncio.timeout(SHORT_S * 5):
+                failure = await failure_of(transport, server.url)
+            assert outcome(failure) == ("deadline", True, no_byte_received)
+            assert "idle_timeout_s" in str(failure)
+            await server.wait_until(lambda seen: seen.open_now == 0)
+            assert (await post(transport, server.url)).body == b"hello"
+
+    async def test_a_reply_that_goes_on_may_take_longer_than_that(self, kind: TransportKind) -> None:
+        async with (
+            serve_faults(drip_to_the_end) as server,
+            opened(kind, idle_timeout_s=SHORT_S) as transport,
+        ):
+            began = asyncio.get_running_loop().time()
+            assert (await post(transport, server.url)).body == b"a" * 20
+            assert asyncio.get_running_loop().time() - began > SHORT_S
+
+    async def test_the_deadline_ends_it_all_the_same(self, kind: TransportKind) -> None:
+        async with serve_faults(drip_body) as server, opened(kind, idle_timeout_s=SHORT_S) as transport:
+            failure = await failure_of(transport, server.url, SHORT_S * 2)
+        assert outcome(failure) == ("deadline", True, False)
+        assert "deadline" in str(failure)
+
+    async def test_what_waits_for_a_connection_is_not_silent(self, kind: TransportKind) -> None:
+        async with (
+            serve_faults(drip_to_the_end) as server,
+            opened(kind, 1, idle_timeout_s=SHORT_S) as transport,
+        ):
+            replies = await asyncio.gather(*(post(transport, server.url) for _ in range(2)))
+        assert [reply.body for reply in replies] == [b"a" * 20] * 2
+
+    async def test_the_size_of_a_reply_that_goes_on_is_bounded(self, kind: TransportKind) -> None:
+        async def go_on(exchange: Exchange) -> None:
+            await exchange.send(CHUNKED)
+            while True:
+                await exchange.send(b"ff\r\n" + b"a" * 255 + b"\r\n")
+
+        async with serve_faults(go_on) as server, opened(kind, idle_timeout_s=SHORT_S) as transport:
+            assert outcome(await failure_of(transport, server.url)) == ("too_large", True, False)
 
 
 class TestProxy:

@@ -79,7 +79,9 @@ def _describe(examination: Examination) -> Iterator[str]:
     )  # fmt: skip
     yield f"  model     {examination.model}{served}"
     if examination.latency_s is not None:
-        yield f"  latency   {examination.latency_s:.3f} s, HTTP {examination.status}"
+        first_s = examination.first_s
+        first = "" if first_s is None else f" (the first piece of the stream after {first_s:.3f} s)"
+        yield f"  latency   {examination.latency_s:.3f} s{first}, HTTP {examination.status}"
         yield f"  limits    {_limits(examination.limits)}"
     if reply is not None:
         usage = reply.usage
@@ -117,6 +119,7 @@ def _as_json(examination: Examination) -> dict[str, object]:
         "url": examination.url,
         "status": examination.status,
         "latency_s": examination.latency_s,
+        "first_s": examination.first_s,
         "requests_per_min": limits.requests_per_min,
         "tokens_per_min": limits.tokens_per_min,
         "served_model": reply and reply.served_model,

@@ -32,6 +32,7 @@ from engine.schema.gate import GateName
 Language = Literal["en", "zh"]
 TransportKind = Literal["asyncio", "httpx"]
 FormatName = Literal["openai", "anthropic", "gemini"]
+STREAMED_FORMATS: tuple[FormatName, ...] = ("openai", "anthropic")
 StageName = Literal[
     "profiles", "simulator", "assistant", "preference", "judge", "intent", "hallucination", "translator"
 ]
@@ -48,7 +49,7 @@ SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECA
 # What a request says already, or what would change the form of its reply.
 _OWN_PARAMETERS = frozenset(
     {"model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "stream", "n"}
-    | {"prompt_cache_key", "system", "contents", "systemInstruction"}
+    | {"prompt_cache_key", "stream_options", "system", "contents", "systemInstruction"}
 )
 
 
@@ -126,6 +127,9 @@ class EndpointSettings(Settings):
     That path is `/chat/completions`, `/messages` or `/models/MODEL:generateContent`; `{model}` in the base
     URL stands for the stage's model. `query` is added to the address, `key_header` carries the key instead
     of the format's own.
+
+    With `stream` replies come as event streams, and a call ends too where nothing has come for
+    `idle_timeout_s`, counted from its sending and from each piece; without it that key does nothing.
     """
 
     base_url: str
@@ -141,6 +145,8 @@ class EndpointSettings(Settings):
     proxy: str | None = None
     connect_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     call_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    stream: bool = False
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 120.0
     cache_hint: bool = True
 
     @field_validator("base_url")
@@ -190,6 +196,15 @@ class EndpointSettings(Settings):
                     '"${NAME}" and set the environment variable NAME'
                 )
         return value
+
+    @model_validator(mode="after")
+    def _can_stream(self) -> EndpointSettings:
+        if self.stream and self.format not in STREAMED_FORMATS:
+            raise ValueError(
+                f"replies in the format {self.format} cannot be streamed here, only those in "
+                f"{' and '.join(STREAMED_FORMATS)}: leave `stream` away for this endpoint"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_one_key(self) -> EndpointSettings:

@@ -39,8 +39,8 @@ class AsyncioTransport:
 
     __slots__ = (
         "_all_gone", "_calls", "_closed", "_connect_timeout_s", "_connections", "_heads",
-        "_idle", "_keepalive_s", "_last_head", "_last_headers", "_last_url", "_limit", "_max_body_bytes",
-        "_outgoing", "_timer", "_tls", "_waiting", "_wake_at", "_was_late",
+        "_idle", "_idle_timeout_s", "_keepalive_s", "_last_head", "_last_headers", "_last_url", "_limit",
+        "_max_body_bytes", "_outgoing", "_timer", "_tls", "_waiting", "_wake_at", "_was_late",
     )  # fmt: skip
 
     def __init__(
@@ -50,11 +50,13 @@ class AsyncioTransport:
         connect_timeout_s: float,
         keepalive_s: float,
         max_body_bytes: int,
+        idle_timeout_s: float | None = None,
         ca_file: Path | None = None,
     ) -> None:
         self._limit = connections
         self._connect_timeout_s = connect_timeout_s
         self._keepalive_s = keepalive_s
+        self._idle_timeout_s = idle_timeout_s
         self._max_body_bytes = max_body_bytes
         self._tls = None if ca_file is None else tls_context(ca_file)
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], RequestHead] = {}
@@ -81,6 +83,9 @@ class AsyncioTransport:
         now = loop.time()
         call = Call(head, head.request(body), now + deadline_s, loop.create_future())
         del body  # a call in the air holds no request
+        if self._idle_timeout_s is not None:
+            call.last_due = call.due
+            call.put_off(now + self._idle_timeout_s)
         self._calls.add(call)
         if call.due < self._wake_at:
             self._wake(call.due)
@@ -132,7 +137,7 @@ class AsyncioTransport:
                 return
             connection.abort()
         if len(self._connections) < self._limit:
-            connection = Connection(self, origin, self._max_body_bytes)
+            connection = Connection(self, origin, self._max_body_bytes, self._idle_timeout_s)
             self._connections.add(connection)
             call.connecting = asyncio.get_running_loop().create_task(self._connect(call.head, connection))
             call.connecting.add_done_callback(partial(self._connected, call, connection))
@@ -256,6 +261,12 @@ class AsyncioTransport:
         for call in self._calls:
             if call.due > now:
                 upcoming = min(upcoming, call.due)
+            elif (idle_s := self._idle_timeout_s) is not None and now < call.last_due:
+                if call.is_sent:
+                    call.fail("deadline", "nothing came for idle_timeout_s")
+                else:  # the silence has not begun
+                    call.put_off(now + idle_s)
+                    upcoming = min(upcoming, call.due)
             elif call.connection is None and call.connecting is None:
                 call.fail("deadline", "no free connection in time")
             else:

@@ -37,7 +37,7 @@ class Endpoint:
     `failing_since` is the monotonic time of the first failure after the last answer, or None. `refusal`
     is set once when the endpoint refuses us for good (key, quota, wrong address). `placed` counts the
     conversations' sides that live here; `misunderstood`, replies that were not in the endpoint's format;
-    `unusable`, those that were and held no text.
+    `unusable`, those that were and held no text, or broke off.
     `fails_widely` says whether what has failed since the last answer was more than one item's calls.
 
     `admission` is to the endpoint as a whole; `lane` gives that of one model, which lies within it.
@@ -94,7 +94,7 @@ class Endpoint:
         self.last_reason = failure.reason
         if failure.reason in ("not_json", "wrong_shape"):
             self.misunderstood += 1
-        elif failure.reason in ("no_content", "empty", "error_object"):
+        elif failure.reason in ("no_content", "empty", "error_object", "broken_off"):
             self.unusable += 1
         if failure.reason == "throttled":
             self.has_answered = True
@@ -125,7 +125,8 @@ def url_for_model(url: str, model: str) -> str:
 def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:
     """All headers of a request, the key among them. Raises ConfigError where the key is not to be had."""
     known = FORMATS[settings.format]
-    headers = {"content-type": "application/json", "accept": "application/json", **known.headers}
+    accepted = "text/event-stream" if settings.stream else "application/json"
+    headers = {"content-type": "application/json", "accept": accepted, **known.headers}
     key = _key(name, settings)
     if key is not None:
         _refuse_short_key(name, key, settings.key_env or str(settings.key_file))

@@ -68,10 +68,12 @@ class HeaderFields(Mapping[str, str]):
 class Call:
     """One POST on its way. `future` brings the reply; `due` is its deadline on the loop's clock.
 
+    Where silence has a deadline of its own, `due` is put off as bytes come, to `last_due` at most.
+
     It is where exactly one of these holds it: the queue, the task that connects for it, a connection.
     """
 
-    __slots__ = ("connecting", "connection", "due", "future", "head", "is_sent", "request")
+    __slots__ = ("connecting", "connection", "due", "future", "head", "is_sent", "last_due", "request")
 
     def __init__(self, head: RequestHead, request: bytes, due: float, future: asyncio.Future[RawReply]):
         self.head = head
@@ -79,8 +81,13 @@ class Call:
         self.due = due
         self.future = future
         self.is_sent = False
+        self.last_due: float
         self.connecting: asyncio.Task[None] | None = None
         self.connection: Connection | None = None
+
+    def put_off(self, due: float) -> None:
+        """Be due at `due`, and never after the deadline of the whole; only where `last_due` was set."""
+        self.due = min(due, self.last_due)
 
     def fail(self, reason: str, what: str, cause: BaseException | None = None) -> None:
         """End without a reply; without effect where the call has ended."""
@@ -99,18 +106,23 @@ class Connection(asyncio.Protocol):
     """A connection to `origin`, open or about to be. `idle_since` counts only while it has no call."""
 
     __slots__ = (
-        "_body", "_call", "_failure", "_fields", "_in_body", "_inflate", "_is_spent", "_max_body_bytes",
-        "_owner", "_parser", "_reply", "_size", "_transport", "_unframed", "has_bytes", "idle_since",
-        "origin",
+        "_body", "_call", "_failure", "_fields", "_first_s", "_idle_timeout_s", "_in_body", "_inflate",
+        "_is_spent", "_max_body_bytes", "_owner", "_parser", "_reply", "_sent_at", "_size", "_transport",
+        "_unframed", "has_bytes", "idle_since", "origin",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, origin: str, max_body_bytes: int) -> None:
+    def __init__(
+        self, owner: Owner, origin: str, max_body_bytes: int, idle_timeout_s: float | None = None
+    ) -> None:
         self._owner = owner
+        self._idle_timeout_s = idle_timeout_s
         self._max_body_bytes = max_body_bytes
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._call: Call | None = None
         self._is_spent = False
+        self._sent_at = 0.0  # this and the next where silence has a deadline
+        self._first_s: float | None = None
         self.origin = origin
         self.idle_since = 0.0
         self._begin()
@@ -139,6 +151,9 @@ class Connection(asyncio.Protocol):
         call.is_sent = True
         self._owner.send_soon(self._transport, call.request)
         call.request = b""
+        if self._idle_timeout_s is not None:
+            self._sent_at, self._first_s = asyncio.get_running_loop().time(), None
+            call.put_off(self._sent_at + self._idle_timeout_s)
 
     def abort(self) -> None:
         """Close at once, leaving the call that is on it to whoever aborts."""
@@ -174,6 +189,8 @@ class Connection(asyncio.Protocol):
             if self._reply is None and self._failure is None:
                 self._fail("protocol", f"not an HTTP/1.1 reply: {error}", error)
                 return
+        if self._idle_timeout_s is not None:
+            self._hear(self._call, self._idle_timeout_s)
         if self._reply is not None or self._failure is not None:
             self._finish()
         elif self._unframed > MAX_HEAD_BYTES:
@@ -245,6 +262,13 @@ class Connection(asyncio.Protocol):
 
     # Steps.
 
+    def _hear(self, call: Call, idle_timeout_s: float) -> None:
+        """Something came: silence begins anew."""
+        now = asyncio.get_running_loop().time()
+        call.put_off(now + idle_timeout_s)
+        if self._first_s is None and self._size:
+            self._first_s = now - self._sent_at
+
     def _begin_encoding(self, encoding: str) -> None:
         try:
             refuse_encoding(encoding, self.origin)
@@ -265,6 +289,8 @@ class Connection(asyncio.Protocol):
         """Hand over the reply, or the failure that a callback of the parser noted."""
         call, reply, failure = self._call, self._reply, self._failure
         assert call is not None
+        if self._first_s is not None and reply is not None:
+            reply = reply._replace(first_s=self._first_s)
         self._call = None
         call.connection = None
         self._begin()

@@ -57,6 +57,7 @@ class HttpxTransport:
         connect_timeout_s: float,
         keepalive_s: float,
         max_body_bytes: int,
+        idle_timeout_s: float | None = None,
         ca_file: Path | None = None,
         proxy: str | None = None,
     ) -> None:
@@ -66,8 +67,10 @@ class HttpxTransport:
         self._proxy = proxy
         self._keepalive_s = keepalive_s
         self._max_body_bytes = max_body_bytes
-        # Only connecting has a timeout of its own: the deadline ends everything else.
-        self._timeouts = {"connect": connect_timeout_s, "read": None, "write": None, "pool": None}
+        # What has no timeout of its own is ended by the deadline.
+        self._timeouts = {
+            "connect": connect_timeout_s, "read": idle_timeout_s, "write": None, "pool": None,
+        }  # fmt: skip
         self._slots = asyncio.Semaphore(connections)
         self._busy: set[Lane] = set()
         self._idle: dict[str | None, list[Lane]] = {None: [], proxy: []}
@@ -104,13 +107,15 @@ class HttpxTransport:
         done = False
         try:
             progress.is_started = True
+            progress.sent_at = asyncio.get_running_loop().time()
             response = await lane.handle_async_request(request)
             progress.is_replying = True
             fields = {
                 name.lower().decode("latin-1"): value.decode("latin-1")
                 for name, value in response.headers.raw
             }
-            reply = RawReply(response.status_code, fields, await self._read(response, fields, url))
+            body = await self._read(response, fields, url, progress)
+            reply = RawReply(response.status_code, fields, body, progress.first_s)
             done = True
             return reply
         finally:
@@ -137,7 +142,9 @@ class HttpxTransport:
             extensions={"timeout": self._timeouts},
         )
 
-    async def _read(self, response: httpx.Response, fields: Mapping[str, str], url: str) -> bytes:
+    async def _read(
+        self, response: httpx.Response, fields: Mapping[str, str], url: str, progress: Progress
+    ) -> bytes:
         encoding = fields.get("content-encoding")
         refuse_encoding(encoding, url)
         inflate = zlib.decompressobj(GZIP_ONLY) if (encoding or "").lower() == "gzip" else None
@@ -155,6 +162,8 @@ class HttpxTransport:
             size += len(chunk)
             if size > self._max_body_bytes:
                 raise too_large(url, self._max_body_bytes)
+            if not chunks and self._timeouts["read"] is not None:
+                progress.first_s = asyncio.get_running_loop().time() - progress.sent_at
             chunks.append(chunk)
         if inflate is not None and chunks and not inflate.eof:
             raise not_gzip(url)
@@ -180,11 +189,13 @@ class HttpxTransport:
 
 
 class Progress:
-    """How far a call got before its deadline."""
+    """How far a call got before its deadline. `first_s` is as in RawReply."""
 
-    __slots__ = ("is_replying", "is_started")
+    __slots__ = ("first_s", "is_replying", "is_started", "sent_at")
 
     def __init__(self) -> None:
+        self.sent_at = 0.0
+        self.first_s: float | None = None
         self.is_started = False
         self.is_replying = False
 
@@ -233,6 +244,13 @@ def describe(error: httpx.TransportError | httpx.InvalidURL, url: str, *, replyi
     """
     detail = f"{origin_of(url)}: {str(error) or type(error).__name__}"
     match error:
+        case httpx.ReadTimeout():
+            return TransportFailed(
+                "deadline",
+                f"{origin_of(url)}: nothing came for idle_timeout_s",
+                possibly_paid=True,
+                no_byte_received=not replying,
+            )
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
             reason = "tls" if has_tls_cause(error) else "connect"
             return TransportFailed(reason, f"{detail} (cannot connect)", possibly_paid=False)

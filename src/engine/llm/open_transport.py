@@ -25,6 +25,7 @@ def open_transport(
     *,
     connections: int,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    idle_timeout_s: float | None = None,
     keepalive_s: float = KEEPALIVE_S,
     max_body_bytes: int = MAX_BODY_BYTES,
     ca_file: Path | None = None,
@@ -34,11 +35,15 @@ def open_transport(
 
     `ca_file` (PEM) is trusted in addition to the usual roots. `proxy` is a URL such as
     `http://proxy.example:3128`. Nothing is connected before the first call.
+
+    With `idle_timeout_s` a call ends too where nothing has come for so long, counted from its sending and
+    from each piece of its reply.
     """
     if kind == "httpx" or proxy is not None:
         return HttpxTransport(
             connections=connections,
             connect_timeout_s=connect_timeout_s,
+            idle_timeout_s=idle_timeout_s,
             keepalive_s=keepalive_s,
             max_body_bytes=max_body_bytes,
             ca_file=ca_file,
@@ -47,6 +52,7 @@ def open_transport(
     return AsyncioTransport(
         connections=connections,
         connect_timeout_s=connect_timeout_s,
+        idle_timeout_s=idle_timeout_s,
         keepalive_s=keepalive_s,
         max_body_bytes=max_body_bytes,
         ca_file=ca_file,

@@ -61,6 +61,12 @@ def stopping_error(endpoint: Endpoint, failure: CallFailed) -> EngineError:
                 "better. A model that reasons may need a larger max_tokens; else the server or the model's "
                 "name is not what it should be. Nothing is lost: `engine resume` goes on from here."
             )
+        case "broken_off":
+            return ConfigError(
+                f"{where} So were all {endpoint.unusable} replies so far. Set `stream: false` under "
+                f"endpoints.{endpoint.name}: this server, or a proxy before it, sends no whole streams. "
+                "Nothing is lost: `engine resume` goes on from here."
+            )
         case _:
             return ConfigError(
                 f"{where} The base URL or the model's name is wrong: the URL is everything before "

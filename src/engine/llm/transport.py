@@ -19,11 +19,16 @@ USER_AGENT = f"recsim-engine/{__version__}"
 
 
 class RawReply(NamedTuple):
-    """A complete HTTP reply. Header names are lower case; `body` is decoded (no content encoding)."""
+    """A complete HTTP reply. Header names are lower case; `body` is decoded (no content encoding).
+
+    `first_s` is the time from sending to the first piece of the body, in seconds; known only where silence
+    has a deadline, and the pieces are looked at one by one.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    first_s: float | None = None
 
 
 class Transport(Protocol):

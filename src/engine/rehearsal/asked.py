@@ -62,8 +62,6 @@ def read_asked(body: dict[str, object]) -> Asked:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequest("'messages' must be a non-empty array.", "messages")
-    if body.get("stream"):
-        raise BadRequest("Streaming is not offered here.", "stream", "unsupported_value")
     if body.get("n") not in (None, 1):
         raise BadRequest("Only one choice is offered.", "n", "unsupported_value")
     read = tuple(_read_message(message, i) for i, message in enumerate(messages))

@@ -166,7 +166,10 @@ class Connection(asyncio.Protocol):
 
     def _serve_chat(self, request: _Request) -> None:
         reply = self._service.begin_chat(request.body, request.authorization, request.path)
-        if reply.delay_s > 0:
+        if reply.events and reply.delay_s > 0:
+            self._busy = True
+            self._stream_later(reply, request.keep_alive, 0)
+        elif reply.delay_s > 0:
             self._busy = True
             self._timer = self._loop.call_later(reply.delay_s, self._finish_later, reply, request.keep_alive)
         else:
@@ -176,6 +179,27 @@ class Connection(asyncio.Protocol):
         self._timer = None
         self._busy = False
         self._finish_chat(reply, keep_alive)
+        self._serve_next()
+
+    def _stream_later(self, reply: Reply, keep_alive: bool, at: int) -> None:
+        """Send event `at` of a stream when it is due, and so on to the last."""
+        interval_s = reply.delay_s / len(reply.events)
+        self._timer = self._loop.call_later(interval_s, self._stream_event, reply, keep_alive, at)
+
+    def _stream_event(self, reply: Reply, keep_alive: bool, at: int) -> None:
+        assert self._transport is not None
+        is_last = at + 1 == len(reply.events)
+        head = b"" if at else self._head(reply, keep_alive, "transfer-encoding: chunked")
+        event = reply.events[at]
+        end = b"0\r\n\r\n" if is_last else b""
+        self._transport.write(head + b"%x\r\n%b\r\n%b" % (len(event), event, end))
+        if not is_last:
+            self._stream_later(reply, keep_alive, at + 1)
+            return
+        self._timer = None
+        self._busy = False
+        self._service.end_chat()
+        self._end(keep_alive)
         self._serve_next()
 
     def _finish_chat(self, reply: Reply, keep_alive: bool) -> None:
@@ -189,13 +213,21 @@ class Connection(asyncio.Protocol):
 
     def _write(self, reply: Reply, *, keep_alive: bool) -> None:
         assert self._transport is not None
+        content = reply.content
+        self._transport.write(self._head(reply, keep_alive, f"content-length: {len(content)}") + content)
+        self._end(keep_alive)
+
+    def _head(self, reply: Reply, keep_alive: bool, framing: str) -> bytes:
         self._service.stats.by_status[str(reply.status)] += 1
         head = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}"]
         head += [f"{name}: {value}" for name, value in reply.headers]
-        head.append(f"content-type: application/json\r\ncontent-length: {len(reply.body)}")
+        head.append(f"content-type: {reply.content_type}\r\n{framing}")
         if not keep_alive:
             head.append("connection: close")
-        self._transport.write("\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + reply.body)
+        return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
+
+    def _end(self, keep_alive: bool) -> None:
+        assert self._transport is not None
         if not keep_alive:
             self._closing = True
             self._queue.clear()

@@ -17,6 +17,7 @@ import orjson
 
 from engine.rehearsal.asked import Asked, BadRequest
 from engine.rehearsal.responder import Answer
+from engine.rehearsal.streams import anthropic_events, openai_events
 
 Json = dict[str, object]
 _GEMINI_PATH = re.compile(r"/(?:v1|v1beta)/models/([^/?]+):generateContent")
@@ -38,22 +39,26 @@ _GEMINI_ERRORS = {
 
 
 class Dialect(NamedTuple):
-    """One format: `read` raises BadRequest; `model` is the one that the address names, if it does."""
+    """One format: `read` raises BadRequest; `model` is the one that the address names, if it does.
+
+    `stream` makes events of a whole body; None where the format has an address of its own for that.
+    """
 
     read: Callable[[Json], Json]
     reply: Callable[[Asked, Answer, int, Json], bytes] | None
     error: Callable[[int, str], bytes] | None
     model: str = ""
+    stream: Callable[[bytes, Json], tuple[bytes, ...]] | None = None
 
 
 def dialect_of(path: str) -> Dialect | None:
     """The dialect that is spoken at `path`; None for chat completions at their usual place, and elsewhere."""
     if path == "/v1/messages":
-        return Dialect(_read_anthropic, _anthropic_reply, _anthropic_error)
+        return Dialect(_read_anthropic, _anthropic_reply, _anthropic_error, stream=anthropic_events)
     if found := _GEMINI_PATH.fullmatch(path):
         return Dialect(_read_gemini, _gemini_reply, _gemini_error, unquote(found[1]))
     if found := _AZURE_PATH.fullmatch(path):
-        return Dialect(lambda body: body, None, None, unquote(found[1]))
+        return Dialect(lambda body: body, None, None, unquote(found[1]), openai_events)
     return None
 
 

@@ -1,8 +1,9 @@
 """What a fault is: the bytes and pauses that a request meets instead of its reply.
 
 A fault is data made from the request that meets it: steps, carried out one after the other by the server,
-so that each can be listed and described without a socket. The catalogue is the union of three modules:
-answers with a status other than 200, bodies that are not what was asked for, connections that misbehave.
+so that each can be listed and described without a socket. The catalogue is the union of four modules:
+answers with a status other than 200, bodies that are not what was asked for, connections that misbehave,
+streams that are not whole.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Met:
 
     `turn` counts the requests of its connection from 0, `wall` is Unix time, `port` is the server's own.
     `quote` is what error texts end in: the request's key, where a script wants the server to leak it.
+    `events` are those of the reply where a stream was asked for.
     """
 
     reply: bytes
@@ -54,6 +56,7 @@ class Met:
     port: int
     wall: float
     quote: str = ""
+    events: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ async def serve_script(
             try:
                 name = director.next(exchange.body) if reply.status == 200 else None
                 if name is not None:
-                    met = Met(reply.body, exchange.turn, server.port, wall(), _quote(script, exchange))
+                    quoted = _quote(script, exchange)
+                    met = Met(reply.body, exchange.turn, server.port, wall(), quoted, reply.events)
                     await carry_out(FAULTS[name], met, exchange, server)
                     return
                 if reply.delay_s:
@@ -88,4 +89,5 @@ def _quote(script: Script, exchange: Exchange) -> str:
 
 
 def _bytes_of(reply: Reply) -> bytes:
-    return http(reply.status, reply.body, *(f"{name}: {value}" for name, value in reply.headers))
+    headers = (f"{name}: {value}" for name, value in reply.headers)
+    return http(reply.status, reply.content, *headers, kind=reply.content_type)

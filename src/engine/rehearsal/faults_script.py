@@ -33,9 +33,10 @@ from engine.errors import BadInput, ConfigError
 from engine.rehearsal.faults import catalogue
 from engine.rehearsal.faults_body import FAULTS as BODIES
 from engine.rehearsal.faults_status import FAULTS as STATUSES
+from engine.rehearsal.faults_stream import FAULTS as STREAMS
 from engine.rehearsal.faults_wire import FAULTS as CONNECTIONS
 
-FAULTS = catalogue(STATUSES, CONNECTIONS, BODIES)
+FAULTS = catalogue(STATUSES, CONNECTIONS, BODIES, STREAMS)
 
 
 class Rule(BaseModel):

@@ -18,13 +18,27 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply to send after `delay_s` seconds; `abort` closes the connection instead."""
+    """One HTTP reply to send after `delay_s` seconds; `abort` closes the connection instead.
+
+    With `events` it is sent as a stream instead of as `body`: they come one by one, spread evenly over
+    `delay_s`.
+    """
 
     status: int = 200
     body: bytes = b"{}"
     headers: Headers = ()
     delay_s: float = 0.0
     abort: bool = False
+    events: tuple[bytes, ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        """What is sent."""
+        return b"".join(self.events) or self.body
+
+    @property
+    def content_type(self) -> str:
+        return "text/event-stream" if self.events else "application/json"
 
 
 def completion_body(asked: Asked, said: Answer, seed: int) -> bytes:

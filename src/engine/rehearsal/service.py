@@ -25,6 +25,7 @@ from engine.rehearsal.replies import (
 )
 from engine.rehearsal.responder import answer
 from engine.rehearsal.settings import RehearsalSettings, delay_seconds
+from engine.rehearsal.streams import openai_events
 
 # A script for tests: the parsed body and the raw one; None leaves the reply to the responder.
 Replier = Callable[[dict[str, object], bytes], Reply | None]
@@ -139,10 +140,16 @@ class Service:
             asked, seed=settings.seed, defect_rate=settings.defect_rate, run_seed=settings.run_seed,
             judge_error_rate=settings.judge_error_rate,
         )  # fmt: skip
-        return Reply(
-            body=completion_body(asked, said, settings.seed)
+        whole = (
+            completion_body(asked, said, settings.seed)
             if dialect is None or dialect.reply is None
-            else dialect.reply(asked, said, settings.seed, body),
+            else dialect.reply(asked, said, settings.seed, body)
+        )
+        stream = openai_events if dialect is None else dialect.stream
+        events = stream(whole, body) if stream is not None and body.get("stream") is True else ()
+        return Reply(
+            body=whole,
+            events=events,
             headers=(("x-request-id", f"req_{said.digest:016x}"),),
             delay_s=delay_seconds(settings.delay, said.digest, said.completion_tokens),
         )

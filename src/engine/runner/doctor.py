@@ -14,8 +14,8 @@ from engine.config.matrix import variants_of
 from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, TransportKind
 from engine.errors import CallFailed, ConfigError, EngineError, KeyRefused, ServerFailed, Stopped
 from engine.llm.endpoint import request_headers, request_url, url_for_model
-from engine.llm.open_transport import open_transport
 from engine.llm.rate_headers import SeenLimits, read_limits
+from engine.llm.streaming import open_endpoint_transport
 from engine.logs import SECRETS
 from engine.runner.endpoints import encoder
 from engine.schema.call import CallKey, Reply, call_seed
@@ -33,7 +33,7 @@ _ADVICE = {
     "quota": "The account's money or quota is used up.",
     "throttled": "It is busy, or its limits are used up at the moment.",
     "connect": "Is the server running, and is the base URL right?",
-    "deadline": f"Nothing came within {DEADLINE_S:.0f} s.",
+    "deadline": f"No reply came in time: a call has {DEADLINE_S:.0f} s here, or less by `call_timeout_s`.",
     "server_error": "The server has a fault of its own.",
     "bad_request": "It does not take this request: look at the stage's model and parameters.",
     "context_full": "The model's context has no room for `max_tokens`: lower it.",
@@ -43,7 +43,10 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What one endpoint answered for one model. `failure` is None where the reply was understood."""
+    """What one endpoint answered for one model. `failure` is None where the reply was understood.
+
+    `first_s` is the time to the first piece of a reply that was streamed, connecting not counted.
+    """
 
     endpoint: str
     stages: tuple[str, ...]
@@ -51,6 +54,7 @@ class Examination:
     format: str
     url: str
     latency_s: float | None = None
+    first_s: float | None = None
     status: int | None = None
     limits: SeenLimits = field(default_factory=SeenLimits)
     reply: Reply | None = None
@@ -107,13 +111,7 @@ async def examine(
         for header, value in headers.items():
             if header not in ("content-type", "accept", *format.headers):
                 SECRETS.add(value)
-        transport = open_transport(
-            endpoint.transport or transport_kind,
-            connections=1,
-            connect_timeout_s=endpoint.connect_timeout_s,
-            ca_file=endpoint.ca_file,
-            proxy=endpoint.proxy,
-        )
+        transport = open_endpoint_transport(endpoint, transport_kind, connections=1)
     except EngineError as error:
         return replace(facts, failure=error)
     except OSError as error:
@@ -130,6 +128,7 @@ async def examine(
         facts = replace(
             facts,
             latency_s=clock.now() - started,
+            first_s=raw.first_s,
             status=raw.status,
             limits=read_limits(raw.headers, wall=wall),
         )

@@ -15,8 +15,8 @@ from engine.llm.adaptive import Governor
 from engine.llm.endpoint import Endpoint, request_headers, request_url, url_for_model
 from engine.llm.lane import Lane
 from engine.llm.limits import Admission, Limits
-from engine.llm.open_transport import open_transport
 from engine.llm.pool import EndpointPool, Model, Route
+from engine.llm.streaming import open_endpoint_transport
 from engine.logs import SECRETS
 from engine.schema.call import CallKind
 from engine.schema.conversation import STAGE, Role
@@ -140,13 +140,7 @@ async def _open_endpoint(
             SECRETS.add(value)
     limits = settings.limits
     try:
-        transport = open_transport(
-            settings.transport or config.transport,
-            connections=_MOST_CONNECTIONS,
-            connect_timeout_s=settings.connect_timeout_s,
-            ca_file=settings.ca_file,
-            proxy=settings.proxy,
-        )
+        transport = open_endpoint_transport(settings, config.transport, connections=_MOST_CONNECTIONS)
     except OSError as error:
         raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)

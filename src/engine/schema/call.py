@@ -85,7 +85,7 @@ CUT_OFF = b"cancelled"
 class CallRecord(NamedTuple):
     """One call as journalled, its fields in the order of the table's columns.
 
-    `reply` is the body as it came; times are Unix seconds and seconds.
+    `reply` is the body as it came, or the one that a stream makes; times are Unix seconds and seconds.
     """
 
     seq: int

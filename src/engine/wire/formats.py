@@ -14,7 +14,8 @@ from typing import Protocol
 
 from engine.errors import CallFailed
 from engine.schema.call import Reply
-from engine.wire import anthropic, gemini, openai
+from engine.wire import anthropic, event_stream, gemini, openai
+from engine.wire.event_stream import EventStream
 from engine.wire.message_log import MessageLog
 from engine.wire.status import failure_for_status
 
@@ -33,7 +34,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """`path` follows the base URL; `key_header` carries the key, after `Bearer` if it is `authorization`."""
+    """`path` follows the base URL; `key_header` carries the key, after `Bearer` if it is `authorization`.
+
+    `stream` is how replies are streamed, where that is known.
+    """
 
     name: str
     title: str
@@ -42,6 +46,7 @@ class Format:
     path: str
     key_header: str
     headers: Mapping[str, str]
+    stream: EventStream | None = None
 
     def decode(self, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Reply:
         """The reply, or the defined error for every status other than 200; `wall` is Unix time."""
@@ -51,12 +56,16 @@ class Format:
 
 
 OPENAI = Format(
-    "openai", "OpenAI chat-completions", openai, openai.RequestForm, openai.PATH, "authorization", {}
+    "openai", "OpenAI chat-completions", openai, openai.RequestForm, openai.PATH, "authorization", {},
+    event_stream.OPENAI,
+)  # fmt: skip
+_OTHERS = (
+    ("anthropic", "Anthropic Messages", anthropic, event_stream.ANTHROPIC),
+    ("gemini", "Gemini generateContent", gemini, None),
 )
-_OTHERS = (("anthropic", "Anthropic Messages", anthropic), ("gemini", "Gemini generateContent", gemini))
 FORMATS: Mapping[str, Format] = {"openai": OPENAI} | {
-    name: Format(name, title, own, own.RequestForm, own.PATH, own.KEY_HEADER, own.HEADERS)
-    for name, title, own in _OTHERS
+    name: Format(name, title, own, own.RequestForm, own.PATH, own.KEY_HEADER, own.HEADERS, stream)
+    for name, title, own, stream in _OTHERS
 }
 
 

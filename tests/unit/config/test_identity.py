@@ -66,6 +66,7 @@ ENDPOINT_CHANGES: dict[str, Any] = {
     }, "transport": "httpx",
     "ca_file": "ca.pem", "proxy": "http://p:1", "connect_timeout_s": 1, "call_timeout_s": 2,
     "cache_hint": False, "format": "gemini", "query": {"api-version": "1"}, "key_header": "api-key",
+    "stream": True, "idle_timeout_s": 3,
 }  # fmt: skip
 FREE_CHANGES: dict[str, Any] = {
     "tasks": ["travel"], "templates": "t", "profiles": "p", "jobs": "j", "repeat": 2, "limit": 3,

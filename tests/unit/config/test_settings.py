@@ -69,7 +69,7 @@ def test_a_proxy_holds_no_password() -> None:
 OWN = ["model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "stream", "n"]
 
 
-@pytest.mark.parametrize("name", [*OWN, "prompt_cache_key"])
+@pytest.mark.parametrize("name", [*OWN, "prompt_cache_key", "stream_options"])
 def test_extra_parameters_cannot_repeat_what_the_engine_sends(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         ModelSettings(model="m", extra={name: 1})

@@ -83,10 +83,11 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def transport_of(connections: int = 4) -> AsyncioTransport:
+def transport_of(connections: int = 4, idle_timeout_s: float | None = None) -> AsyncioTransport:
     return AsyncioTransport(
-        connections=connections, connect_timeout_s=5.0, keepalive_s=4.0, max_body_bytes=1000
-    )
+        connections=connections, connect_timeout_s=5.0, keepalive_s=4.0, max_body_bytes=1000,
+        idle_timeout_s=idle_timeout_s,
+    )  # fmt: skip
 
 
 def post(
@@ -239,6 +240,50 @@ class TestDeadline:
         late = await asyncio.gather(*(lateness(0.1 + number / 500) for number in range(50)))
         assert min(late) >= 0
         assert sorted(late)[len(late) // 2] < 0.05  # the middle one: a machine may pause at any moment
+        await transport.aclose()
+
+    async def test_each_piece_puts_off_the_end_of_patience_and_never_the_deadline(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wires, transport = Wires(monkeypatch), transport_of(1, idle_timeout_s=10.0)
+        loop = asyncio.get_running_loop()
+        call = post(transport, deadline_s=25.0)
+        wire = await wires.opened(1)
+        (sent,) = transport._calls
+        began = loop.time()
+        assert sent.due == pytest.approx(began + 10, abs=1)
+        wire.receive(CHUNKED)
+        for skipped_s, due_s in ((9.0, 19.0), (9.0, 25.0), (6.0, 25.0)):
+            wires.skipped_s += skipped_s
+            transport._look()
+            assert not call.done()
+            wire.receive(b"1\r\na\r\n")
+            assert sent.due == pytest.approx(began + due_s, abs=1)
+        wires.skipped_s += 2.0
+        transport._look()
+        with pytest.raises(TransportFailed, match="no complete reply within the deadline"):
+            await call
+        await transport.aclose()
+
+    async def test_patience_begins_when_a_call_is_sent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        wires, transport = Wires(monkeypatch), transport_of(1, idle_timeout_s=10.0)
+        first, second = post(transport, b"1"), post(transport, b"2")
+        wire = await wires.opened(1)
+        for _ in range(3):
+            wires.skipped_s += 9.0
+            wire.receive(b"HTTP/1.1 103 Early\r\n\r\n")
+            transport._look()
+        wire.receive(OK)
+        assert (await first).body == b"ok"
+        await settle()
+        assert wire.bodies == [b"1", b"2"]
+        wires.skipped_s += 9.0
+        transport._look()
+        assert not second.done()
+        wires.skipped_s += 2.0
+        transport._look()
+        with pytest.raises(TransportFailed, match="idle_timeout_s"):
+            await second
         await transport.aclose()
 
 

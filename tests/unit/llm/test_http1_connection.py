@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from engine.errors import TransportFailed
 from engine.llm.http1_connection import Call, Connection
 from engine.llm.request_head import request_head
+from engine.wire.event_stream import OPENAI
+from engine.wire.openai import decode_reply
 
 HEAD = request_head("http://a.test/", {})
 MOST_BYTES = 200
@@ -65,10 +67,15 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def hold(loop: asyncio.AbstractEventLoop, pieces: list[bytes], error: Exception | None) -> tuple[Call, Owner]:
+def hold(
+    loop: asyncio.AbstractEventLoop,
+    pieces: list[bytes],
+    error: Exception | None,
+    most_bytes: int = MOST_BYTES,
+) -> tuple[Call, Owner]:
     """A call that receives these pieces and then the end of the connection."""
     owner = Owner()
-    connection = Connection(owner, HEAD.origin, MOST_BYTES)
+    connection = Connection(owner, HEAD.origin, most_bytes)
     connection.connection_made(owner)  # type: ignore[arg-type]
     call = Call(HEAD, HEAD.request(b""), 0.0, loop.create_future())
     connection.send(call)
@@ -114,3 +121,23 @@ def test_where_the_pieces_are_cut_changes_nothing(
     whole, _ = hold(loop, [data], None)
     cut, _ = hold(loop, split(data, cuts), None)
     assert cut.future.result() == whole.future.result()
+
+
+STREAM = "".join(
+    f"data: {data}\r\n\r\n"
+    for data in (
+        '{"choices":[{"delta":{"content":"Hé, "}}]}',
+        '{"choices":[{"delta":{"content":"你好 \U0001f600"},"finish_reason":"stop"}]}',
+        "[DONE]",
+    )
+).encode()
+
+
+def test_a_stream_is_the_same_reply_wherever_it_is_cut(loop: asyncio.AbstractEventLoop) -> None:
+    """Into two chunks, and those into two reads, at each byte: inside characters, lines and framing."""
+    for at in range(1, len(STREAM)):
+        framed = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        for part in (STREAM[:at], STREAM[at:]):
+            framed += b"%x\r\n%b\r\n" % (len(part), part)
+        call, _ = hold(loop, split(framed + b"0\r\n\r\n", [40 + at]), None, most_bytes=len(STREAM))
+        assert decode_reply(OPENAI.reply(call.future.result().body)).text == "Hé, 你好 \U0001f600"
