@@ -265,6 +265,8 @@ def test_without_a_process_only_the_file_is_changed(
         (("--endpoint", "x"), "say which of its limits"),
         (("--model", "x"), "say which of its limits"),
         (("--concurrency", "0"), "0 is not in the range"),
+        (("--max-cost", "nan"), "max_cost_usd nan: write a finite number"),
+        (("--max-cost", "inf"), "max_cost_usd inf: write a finite number"),
     ],
 )
 def test_what_cannot_be_changed_is_refused(

@@ -625,6 +625,24 @@ def _no_candidate(world: World) -> int:
     return engine("profiles", "refine", world.folder / "refined", "--decisions", decisions)
 
 
+@case("decisions that are not there (`engine profiles refine`)")
+def _no_decisions(world: World) -> int:
+    code = engine("profiles", "refine", world.folder / "refined", "--decisions", world.folder / "no.jsonl")
+    assert not list(world.folder.rglob("journal.sqlite"))  # it was said before a pool was paid for
+    return code
+
+
+@case("a file where versions belong (`engine profiles refine`)")
+def _no_folder(world: World) -> int:
+    return engine("profiles", "refine", made_file(world, b"{}\n"))
+
+
+@case("a reference without a profile (`engine profiles check`)")
+def _no_reference(world: World) -> int:
+    assert generated(world) == 0
+    return engine("profiles", "check", world.folder / "pool.jsonl", "--reference", made_file(world, b"{}\n"))
+
+
 def experiment(world: World, *more: str | Path) -> int:
     data = as_reference(labelled(20), world.folder / "gifts.jsonl")
     out = world.folder / "out"

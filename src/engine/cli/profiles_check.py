@@ -121,11 +121,13 @@ def show_command(pool: Path, names: tuple[str, ...], limit: int) -> int:
         shown += 1
         if (names and not wanted) or (not names and shown == limit):
             break
-    if wanted or not shown:
-        missing = ", ".join(sorted(wanted)) or "any"
+    if wanted:
         raise BadInput(
-            f"{pool}: there is no profile {missing}. `engine profiles show {pool}` lists the first."
+            f"{pool}: there is no profile {', '.join(sorted(wanted))}. `engine profiles show {pool}` lists "
+            "the first."
         )
+    if not shown:
+        raise BadInput(f"{pool}: the file holds no profile. `engine profiles check {pool}` says why.")
     return 0
 
 

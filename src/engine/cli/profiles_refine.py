@@ -17,7 +17,7 @@ from engine.cli.profiles_plan import PlanOptions, config_of, plan_options, plan_
 from engine.cli.profiles_work import Interrupted, generate_pool
 from engine.cli.section_tables import print_section
 from engine.cli.shared_options import json_option, new_runs_dir_option, runs_of
-from engine.errors import BadInput
+from engine.errors import BadInput, UsageError
 from engine.profiles.pool_file import read_pool
 from engine.profiles.refine import Decision, Sample, Step, begin, go_on, read_decisions, steps_of
 from engine.profiles.version import SHIPPED, Version, load_version, version_folder
@@ -48,11 +48,15 @@ def refine_command(folder: Path, count: int, decisions: Path | None, as_json: bo
     language = config.language
     steps = steps_of(folder, language)
     if not steps:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; name a folder, which is made where there is none.")
         start = version_folder(chosen.aspects, config.templates, config_dir)
         steps = [begin(folder, start, language)]
     try:
+        # Before anything is asked for: a file that cannot be read should cost nothing.
+        said = None if decisions is None else read_decisions(decisions, steps[-1].number)
         step = _with_pool(steps[-1], chosen, count, is_quiet=as_json)
-        made = read_decisions(decisions, step.number) if decisions is not None else list(_ask(step))
+        made = list(_ask(step)) if said is None else said
         following = _with_pool(go_on(step, made, language), chosen, count, is_quiet=as_json)
     except Interrupted as stop:
         return 128 + stop.number

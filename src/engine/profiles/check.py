@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from engine.errors import BadInput
 from engine.profiles.contradictions import Contradiction, Rules
 from engine.profiles.coverage import Categories, Tally, distance
 from engine.profiles.pool_file import Fault
@@ -89,7 +90,10 @@ def check_pool(
     target: Target | None = None,
     reference: Iterable[Profile | Fault] | None = None,
 ) -> PoolCheck:
-    """Look at everything. A profile that repeats several earlier ones counts once, beside the nearest."""
+    """Look at everything. A profile that repeats several earlier ones counts once, beside the nearest.
+
+    Raises BadInput where the reference holds no profile.
+    """
     check = PoolCheck(Tally(categories))
     theirs, against = (None, None) if reference is None else _reference(reference, categories, near)
     index = Index(near)
@@ -130,11 +134,14 @@ def _look(profile: Profile, check: PoolCheck, index: Index, rules: Rules) -> Non
 def _reference(
     reference: Iterable[Profile | Fault], categories: Categories, near: float
 ) -> tuple[Tally, Index]:
-    tally, index = Tally(categories), Index(near)
+    tally, index, is_empty = Tally(categories), Index(near), True
     for each in reference:
         if isinstance(each, Profile):
+            is_empty = False
             tally.add(each.aspects)
             index.add(each.profile_id, each.aspects)
+    if is_empty:
+        raise BadInput("the reference holds no profile, so there is nothing to compare with.")
     return tally, index
 
 

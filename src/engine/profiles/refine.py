@@ -11,7 +11,6 @@ Nothing is overwritten, so every version stays to be looked at and compared. The
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +76,7 @@ def steps_of(folder: Path, language: str) -> list[Step]:
 
 
 def begin(folder: Path, start: Path, language: str) -> Step:
-    """The first version: the aspects of the folder `start`, without any example."""
+    """The first version: the aspects of the folder `start`, without any example. Raises CannotWrite."""
     _copy_aspects(start, folder / "version-1")
     return steps_of(folder, language)[0]
 
@@ -164,7 +163,6 @@ class Sample:
 
 
 def _copy_aspects(start: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".aspects.part"
-    shutil.copyfile(start / "aspects.yaml", temporary)
-    temporary.replace(folder / "aspects.yaml")
+    text = (start / "aspects.yaml").read_bytes()
+    with replacing(folder / "aspects.yaml") as file:
+        file.write(text)

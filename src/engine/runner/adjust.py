@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
 from engine.config.identity import identity_fields
 from engine.config.matrix import variants_of
-from engine.config.settings import LimitSettings, ModelLimitSettings, RunConfig
+from engine.config.settings import BudgetSettings, LimitSettings, ModelLimitSettings, RunConfig
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.inputs import read_inputs
 from engine.journal.journal import Journal
@@ -116,7 +118,11 @@ def apply_to_config(
         update["concurrency"] = wanted.concurrency
         changes.append(("concurrency", config.concurrency, wanted.concurrency))
     if wanted.budget:
-        update["budget"] = config.budget.model_copy(update=wanted.budget)
+        try:
+            update["budget"] = BudgetSettings.model_validate(config.budget.model_dump() | wanted.budget)
+        except ValidationError:
+            given = ", ".join(f"{key} {value}" for key, value in wanted.budget.items())
+            raise UsageError(f"{given}: write a finite number; 0 takes the limit away.") from None
         changes += [
             (f"budget.{key}", getattr(config.budget, key), value) for key, value in wanted.budget.items()
         ]
