@@ -243,7 +243,7 @@ def test_settings_and_codecs_agree_on_which_formats_stream() -> None:
     assert set(STREAMED_FORMATS) == {name for name, form in FORMATS.items() if form.stream is not None}
 
 
-LINES = st.text(alphabet=st.characters(exclude_characters="\r\n"), min_size=1)
+LINES = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1)
 
 
 @given(st.lists(LINES, min_size=1, max_size=6), st.sampled_from(["\n", "\r\n", "\r"]))
