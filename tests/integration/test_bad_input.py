@@ -373,7 +373,10 @@ case("a name that cannot name a run")(
 _PRICES = {name: {"input": 1, "output": 4} for name in "sa"}
 with_options("a limit in money without a price", "--max-cost", "1")
 with_options("a limit that is none", "--max-cost", "0")
+with_options("a limit without an end", "--max-cost", "inf")
 with_settings("a negative price", prices={"s": {"input": -1, "output": 1}})
+with_settings("a price beyond all prices", prices={"s": {"input": 1e30, "output": 1}})
+with_settings("a number beyond all numbers", stages__simulator__max_tokens=10**30)
 case("nothing to estimate from (`engine estimate`)")(
     lambda world: engine("estimate", world.config, "--run", "r", "--runs-dir", world.runs)
 )

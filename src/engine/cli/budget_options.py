@@ -53,10 +53,12 @@ def with_budget(
     try:
         return config.model_copy(update={"budget": BudgetSettings.model_validate(limits)})
     except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0])
+        first = error.errors()[0]
+        name = str(first["loc"][0])
         option = "--max-cost" if name == "max_cost_usd" else "--max-tokens"
+        must = "must be above 0" if first["type"] == "greater_than" else "is no limit that could be reached"
         raise UsageError(
-            f"{option} (it is {limits[name]}): must be above 0. To take a limit away, set "
+            f"{option} (it is {limits[name]}): {must}. To take a limit away, set "
             f"`budget.{name}: null` in the run's run.yaml and in the configuration."
         ) from None
 

@@ -79,8 +79,9 @@ def matrix_command(
     if not paired.cells:
         of = f" of {' or '.join(map(repr, tasks))}" if tasks else ""
         raise BadInput(
-            f"{dataset_name}: holds no conversation{of} of a matrix. A run has one where its configuration "
-            "names simulators or assistants under `matrix`; `engine compare A B` compares two datasets."
+            f"{dataset_name}: holds no conversation{of} of a matrix that has ended. A run has one where its "
+            "configuration names simulators or assistants under `matrix`; `engine compare A B` compares two "
+            "datasets."
         )
     known = {part for cell in paired.cells.values() for part in (cell.name, cell.simulator, cell.assistant)}
     for each in baselines:

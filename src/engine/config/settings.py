@@ -99,6 +99,13 @@ class Settings(BaseModel):
             raise PydanticCustomError("number_not_boolean", "this is true or false, and no number")
         return value
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _fits_into_the_journal(cls, value: object) -> object:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("this number is too large: write a smaller one")
+        return value
+
 
 class ModelLimitSettings(Settings):
     """What may be asked of one model; null means no limit of that kind."""
@@ -400,10 +407,11 @@ class PriceSettings(Settings):
     not and now holds, where that costs more; null means as `input`.
     """
 
-    input: Annotated[float, Field(ge=0)]
-    cached_input: Annotated[float, Field(ge=0)] | None = None
-    cache_write: Annotated[float, Field(ge=0)] | None = None
-    output: Annotated[float, Field(ge=0)]
+    # At most 1 USD a token: what is more is a slip, and sums of it leave the range of whole numbers.
+    input: Annotated[float, Field(ge=0, le=1e6)]
+    cached_input: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    cache_write: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    output: Annotated[float, Field(ge=0, le=1e6)]
 
 
 class BudgetSettings(Settings):
