@@ -282,6 +282,10 @@ with_text("a value of the wrong kind", "seed: 1\nlimit: many\n")
 with_text("an unknown preset", "presets: {cheap: {model: m}}\nstages: {simulator: {preset: cheep}}\n")
 with_text("an unknown gate", "gates: {use: [roel]}\n")
 with_settings("an unknown format", endpoints__default__format="claude")
+with_settings(
+    "streaming in a format without it",
+    endpoints__default={"base_url": "http://h", "format": "gemini", "stream": True},
+)
 with_settings("a key in an address's query", endpoints__default__query={"key": "abc"})
 with_options("gates with the paper's validation", "--paper", "--gates")
 with_settings("an unknown endpoint", stages__assistant={"endpoint": "lob", "model": "a"})
@@ -792,6 +796,14 @@ with_trouble(
     lambda request: Reply(200, b'{"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}'),
     begin=False,
 )
+
+
+@case("a server that breaks off every stream")
+def _broken_streams(world: World) -> int:
+    world.configure(endpoints__default__stream=True)
+    begun = b'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\n'
+    world.trouble.append(lambda request: Reply(200, begun))
+    return world.run()
 
 
 @case("a field that the model does not know (400)")
