@@ -504,6 +504,13 @@ def _no_baseline(world: World) -> int:
     return engine("matrix", "m", "--baseline", "good", "--runs-dir", world.runs)
 
 
+@case("an author who said nothing (`engine matrix`)")
+def _no_author(world: World) -> int:
+    world.configure(matrix={"assistants": {"plain": {}, "poor": {"prompt": "inattentive"}}})
+    assert engine("run", world.config, "--run", "m", "--runs-dir", world.runs, "--limit", "1") == 0
+    return engine("matrix", "m", "--author", "judge:nobody", "--runs-dir", world.runs)
+
+
 @case("a task that a dataset does not have (`engine compare`)")
 def _no_such_task(world: World) -> int:
     made = made_file(world, ONE)

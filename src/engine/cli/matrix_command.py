@@ -71,10 +71,14 @@ def matrix_command(
     """
     require_libraries("engine matrix", "numpy")
     paired, reading = PairedJobs(size), Reading(count_tokens, None, author)
+    authors: set[str] = set()
     with annotated_dataset(runs_dir, dataset_name) as dataset:
         for conversation in dataset:
             if not tasks or conversation.task in tasks:
                 paired.add(conversation, reading)
+                authors.update(each.author for each in conversation.annotations)
+                for turn in conversation.turns:
+                    authors.update(each.author for each in turn.annotations)
         name, folder = dataset.name, dataset.path if dataset.is_run else None
     if not paired.cells:
         of = f" of {' or '.join(map(repr, tasks))}" if tasks else ""
@@ -82,6 +86,10 @@ def matrix_command(
             f"{dataset_name}: holds no conversation{of} of a matrix that has ended. A run has one where its "
             "configuration names simulators or assistants under `matrix`; `engine compare A B` compares two "
             "datasets."
+        )
+    if author is not None and author not in authors:
+        raise UsageError(
+            f"--author: nothing here is by {author!r}. There are: {', '.join(sorted(authors)) or 'none'}."
         )
     known = {part for cell in paired.cells.values() for part in (cell.name, cell.simulator, cell.assistant)}
     for each in baselines:
