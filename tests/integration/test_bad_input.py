@@ -504,6 +504,11 @@ def _no_baseline(world: World) -> int:
     return engine("matrix", "m", "--baseline", "good", "--runs-dir", world.runs)
 
 
+@case("a latency that cannot be (`engine rehearse`)")
+def _no_latency(world: World) -> int:
+    return engine("rehearse", "--port", "0", "--latency", "nan")
+
+
 @case("an author who said nothing (`engine matrix`)")
 def _no_author(world: World) -> int:
     world.configure(matrix={"assistants": {"plain": {}, "poor": {"prompt": "inattentive"}}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 
 import click
@@ -51,6 +52,9 @@ def rehearse(
         return
     if sigma is not None and per_token is not None:
         raise UsageError("--sigma and --per-token: give one of them.")
+    for option, value in (("--latency", latency), ("--sigma", sigma), ("--per-token", per_token)):
+        if value is not None and not 0 <= value < inf:
+            raise UsageError(f"{option} (it is {value}): must be at least 0, and finite.")
     delay: Delay = Fixed(latency)
     if sigma is not None:
         delay = LogNormal(latency, sigma)
