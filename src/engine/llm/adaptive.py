@@ -42,6 +42,12 @@ SLOW = 15.0
 STILL_SERVED = 0.3
 # The largest share that is taken for chance while the limit still doubles.
 MOST_AT_START = 0.06
+# So large a share is no chance before it stays the same at half of the load.
+DOUBTFUL = 0.08
+# Before, few calls are in flight, and a trial of half of them would take long.
+EARLY_S = 30.0
+# A few scattered refusals tell no greater share, and a trial is to ask for enough to see something.
+MOST_SCATTERED = 0.5
 # Where a rate is so far below what was once served through ten seconds, and refusals go on, all is forgotten;
 # after so long at first.
 FAR = 16
@@ -61,10 +67,10 @@ class Governor:
 
     __slots__ = (
         "_after_trial", "_alike", "_began_at", "_best", "_climb", "_cut_at", "_dry_at", "_dry_window",
-        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_last_served", "_low_at",
-        "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
-        "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut", "_story",
-        "_trial",
+        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_is_sure", "_last_served",
+        "_low_at", "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit",
+        "_period_rate", "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut",
+        "_story", "_trial",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
@@ -95,6 +101,7 @@ class Governor:
         self._in_service = 0
         self._refusals = Refusals()
         self._trial: Trial | None = None
+        self._is_sure = False
         # The limit and the rate to go on with where a trial finds chance.
         self._after_trial = (self._climb.limit, math.inf)
         self._period_rate = math.inf
@@ -250,7 +257,7 @@ class Governor:
             if not refusals.is_dense:
                 self._judge(trial, now)
                 return True
-            self._trial = None  # a limit after all
+            self._trial, self._is_sure = None, False  # a limit after all
             return False
         if refusals.is_explained():
             return True
@@ -272,7 +279,8 @@ class Governor:
         if self._pace.is_known and self._lows < SCATTERED_CUTS:
             return False
         if refusals.are_enough:
-            self._trial = Trial(refusals.share, refusals.sent_total)
+            share = min(refusals.share, MOST_SCATTERED)
+            self._trial = Trial(share, refusals.sent_total)
             climb.is_probing = False
             since, accepted = self._story
             self._story = now - since, self._pace.total - accepted
@@ -280,7 +288,7 @@ class Governor:
             if math.isinf(rate) and self._pace.is_known:
                 rate = self._pace.rate  # it has been found since
             self._after_trial = max(limit, climb.limit), max(rate, self._pace.rate)
-            load = LOAD * (1 - refusals.share)
+            load = LOAD * (1 - share)
             if self._pace.is_known:
                 self._pace.rate = min(self._pace.rate * load, self._pace.recent_rate(now, 10) * LOAD)
             else:
@@ -293,10 +301,26 @@ class Governor:
         is_chance = trial.verdict(refusals.sent_total)
         if is_chance is None:
             return
-        self._trial = None
+        found = trial.found_share(refusals.sent_total)
+        if is_chance and found >= DOUBTFUL and not (self._is_sure or now - self._began_at < EARLY_S):
+            # It may still have been too much for a limit that fell: once more, with half of it.
+            self._is_sure = True
+            self._trial = Trial(found, refusals.sent_total)
+            if self._pace.is_known:
+                self._pace.set(now, self._pace.rate / 2)
+            else:
+                climb.set_limit(climb.limit // 2)
+            return
+        was_halved, self._trial, self._is_sure = self._is_sure, None, False
         limit, rate = self._after_trial
-        if is_chance:
-            refusals.settle_background(trial.found_share(refusals.sent_total))
+        if was_halved and not is_chance:
+            # It lies between the loads of the two trials.
+            if self._pace.is_known:
+                self._pace.set(now, 1.5 * self._pace.rate, ceiling=2 * self._pace.rate)
+            else:
+                climb.set_limit(round(1.5 * climb.limit))
+        elif is_chance:
+            refusals.settle_background(found)
             if self._pace.is_known:
                 self._pace.set(now, self._pace.rate, ceiling=rate)
             climb.set_limit(limit)

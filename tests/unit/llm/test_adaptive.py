@@ -181,6 +181,18 @@ class TestCapOnTheRate:
         assert later.rate >= 0.95 * per_min / 60
         assert later.refused_share <= 0.01
 
+    @pytest.mark.parametrize("seed", range(8))
+    @pytest.mark.parametrize(("per_min", "holds_s"), [(12_000, 1), (3_600, 60)])
+    def test_is_taken_neither_for_chance_nor_for_nothing(self, per_min: int, holds_s: int, seed: int) -> None:
+        server = Bucket(per_min, holds_s)
+        loop = Loop(server, 256, lognormal(0.5, 0.4), seed)
+        loop.run(60)
+        assert loop.run(150).rate >= 0.95 * per_min / 60
+        server.per_min = per_min / 2
+        halved = loop.run(240)
+        assert halved.rate >= 0.8 * per_min / 120
+        assert halved.refused_share <= 0.02
+
     def test_the_rate_is_told(self) -> None:
         loop = Loop(Bucket(3_000, 1), 1_024, lognormal(0.5, SIGMA), 1)
         loop.run(240)
