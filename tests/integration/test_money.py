@@ -253,7 +253,7 @@ async def test_neither_kills_nor_failures_pay_more_than_the_limit(tmp_path: Path
     till.fails, till.delay_s = True, 0.01
     async with serve(replier=till) as server:
         config = configure(tmp_path, server)
-        limit = 0.5
+        limit = 0.3  # well below what the plan costs, however the kills fall
         command = ("run", config, "--run", "r", "--runs-dir", tmp_path, "--max-cost", str(limit))
         codes = []
         for _ in range(2):
