@@ -198,6 +198,27 @@ def test_rows_that_only_the_log_has_are_rescued(tmp_path: Path, capsys: Capture)
     assert saved == whole
 
 
+def test_any_lost_template_comes_from_its_file(tmp_path: Path, capsys: Capture) -> None:
+    assert engine("run", "--run", "r", "--limit", "2", "--runs-dir", tmp_path) == 0
+    journal = tmp_path / "r" / "journal.sqlite"
+    connection = apsw.Connection(str(journal))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    names = connection.execute("SELECT kind, name FROM contents WHERE kind <> 'profile'").fetchall()
+    connection.close()
+    assert len(names) >= 12
+    whole = journal.read_bytes()
+    for number, key in enumerate(names):
+        connection = apsw.Connection(str(journal))
+        connection.execute("DELETE FROM contents WHERE kind = ? AND name = ?", key)
+        connection.close()
+        saved = f"saved-{number}"
+        assert engine("runs", "rescue", "r", saved, "--runs-dir", tmp_path) == 0, key
+        assert engine("verify", saved, "--runs-dir", tmp_path) == 0, key
+        assert engine("verify", "r", "--runs-dir", tmp_path) in (0, 65, 70), key
+        assert "Traceback" not in capsys.readouterr().err, key
+        journal.write_bytes(whole)
+
+
 def test_nothing_to_rescue_leaves_nothing_behind(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / JOURNAL_NAME).write_bytes(b"no database" * 5_000)

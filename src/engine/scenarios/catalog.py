@@ -204,6 +204,9 @@ class Catalog:
             for slug, file in sorted(files.items())
             for own in (prompts.get(slug, {}),)
         }
+        wanted = PROMPT_NAMES.keys() - OPTIONAL_PROMPTS
+        if lost := sorted({name for task in tasks.values() for name in wanted - task.prompts.keys()}):
+            raise BadInput(f"the run's stored templates cannot be read: there is no {', '.join(lost)}")
         return cls(folder, language, MappingProxyType(tasks), shared, behaviour)
 
     def levels_of(self, behaviour: str) -> dict[str, str]:
