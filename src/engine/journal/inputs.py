@@ -68,7 +68,7 @@ class RunInputs:
         """Every fixed text of the conversation of `job`."""
         own = self.cell(job).assistant.prompt if job.cell else None
         if own is not None and own not in self.assistant_texts:
-            raise BadInput(
+            raise BadInput(f"job {job.job_id}: the journal has no text of the prompt {own!r} any more.")
                 f"job {job.job_id}: the run's journal has no text of the assistant's prompt {own!r}."
             )
         return render_prompts(
