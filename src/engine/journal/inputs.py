@@ -69,8 +69,6 @@ class RunInputs:
         own = self.cell(job).assistant.prompt if job.cell else None
         if own is not None and own not in self.assistant_texts:
             raise BadInput(f"job {job.job_id}: the journal has no text of the prompt {own!r} any more.")
-                f"job {job.job_id}: the run's journal has no text of the assistant's prompt {own!r}."
-            )
         return render_prompts(
             self.catalog,
             self.scenario(job),
