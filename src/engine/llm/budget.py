@@ -78,13 +78,24 @@ class Budget:
         self._turn = asyncio.Lock()
         self._freed: asyncio.Future[None] | None = None
 
+    def try_reserve(self, model: str, input_tokens: int, output_tokens: int) -> Hold | None:
+        """Set a call's upper bound aside at once; None where it does not fit now, or others wait."""
+        hold = self._bound(model, input_tokens, output_tokens)
+        return None if self._waiting or not self._fits(hold) else self._reserved(hold)
+
     async def reserve(self, model: str, input_tokens: int, output_tokens: int) -> Hold:
         """Set a call's upper bound aside, as soon as it fits. Raises Stopped where it never will."""
-        price = self.prices.get(model)
-        cost = 0 if price is None else price.most(input_tokens, output_tokens)
-        hold = Hold(price, cost, input_tokens + output_tokens)
+        hold = self._bound(model, input_tokens, output_tokens)
         if self._waiting or not self._fits(hold):
             await self._wait_for(hold)
+        return self._reserved(hold)
+
+    def _bound(self, model: str, input_tokens: int, output_tokens: int) -> Hold:
+        price = self.prices.get(model)
+        cost = 0 if price is None else price.most(input_tokens, output_tokens)
+        return Hold(price, cost, input_tokens + output_tokens)
+
+    def _reserved(self, hold: Hold) -> Hold:
         self.reserved_cost += hold.cost
         self.reserved_tokens += hold.tokens
         self.in_flight += 1

@@ -194,14 +194,15 @@ class Caller:
         self, budget: Budget, request: _Request, model: Model, endpoint: Endpoint, tries: Tries
     ) -> Answer:
         """As `_try_once`, within the budget: its upper bound is set aside before any limit is waited for."""
-        try:
-            with self._drain.interruptible():
-                hold = await budget.reserve(
-                    model.form.model, request.tokens - request.output_tokens, request.output_tokens
-                )
-        except Stopped as error:
-            self._drain.request(error)
-            raise Draining("the run is stopping") from error
+        name, input_tokens = model.form.model, request.tokens - request.output_tokens
+        hold = budget.try_reserve(name, input_tokens, request.output_tokens)
+        if hold is None:
+            try:
+                with self._drain.interruptible():
+                    hold = await budget.reserve(name, input_tokens, request.output_tokens)
+            except Stopped as error:
+                self._drain.request(error)
+                raise Draining("the run is stopping") from error
         try:
             answer = await self._try_once(request, model.route(endpoint), endpoint, tries)
         except BaseException as error:
