@@ -23,6 +23,7 @@ import sys
 import time
 from array import array
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from math import exp
 from typing import Literal, cast
@@ -94,7 +95,10 @@ class Replica:
         self.peak_in_flight = self.in_flight
         self.prompt_tokens = self.completion_tokens = self.cached_tokens = 0
         self.first_request_at = 0.0
-        self.replied_at = array("d")
+        # Of each reply: when its request had come, and how long it was to take.
+        self.asked_at = array("d")
+        self.took_s = array("d")
+        self.last_reply_at = 0.0
         # What the last thousand replies took, from request to reply, and would have taken without a queue.
         self.latencies_s: deque[float] = deque(maxlen=1000)
         self.works_s: deque[float] = deque(maxlen=1000)
@@ -130,6 +134,7 @@ class Replica:
                 return
         delay_s = self._delay_s(prompt - cached)
         connection.asked_at = time.monotonic()
+        connection.work_s = delay_s
         self.works_s.append(delay_s)
         if self.behaviour.slots is not None:
             if self._in_service >= self.behaviour.slots:
@@ -154,8 +159,9 @@ class Replica:
             self.prompt_tokens += prompt
             self.completion_tokens += canned.completion_tokens
             self.cached_tokens += cached
-            now = time.monotonic()
-            self.replied_at.append(now)
+            self.last_reply_at = now = time.monotonic()
+            self.asked_at.append(connection.asked_at)
+            self.took_s.append(connection.work_s)
             self.latencies_s.append(now - connection.asked_at)
             connection.reply(canned, prompt, cached, self._headers())
         else:
@@ -176,7 +182,7 @@ class Replica:
         own = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "requests": self.requests,
-            "replies": len(self.replied_at),
+            "replies": len(self.asked_at),
             "refused": self.refused,
             "refused_for": self.refused_for,
             "disconnects": self.disconnects,
@@ -190,7 +196,7 @@ class Replica:
             "mean_latency_s": sum(self.works_s) / max(1, len(self.works_s)),
             "p95_s": p95(self.latencies_s),
             "p95_unloaded_s": p95(self.works_s),
-            "pace": pace(self.first_request_at, self.replied_at),
+            "pace": pace(self.first_request_at, self.last_reply_at, self.asked_at, self.took_s),
             "server_cpu_s": own.ru_utime + own.ru_stime,
             "behaviour": asdict(self.behaviour),
         }
@@ -204,22 +210,34 @@ def p95(values: deque[float]) -> float:
     return sorted(values)[int(0.95 * len(values))] if values else 1e-9
 
 
-def pace(start: float, times: array[float]) -> dict[str, float]:
+def pace(start: float, end: float, asked_at: Sequence[float], took_s: Sequence[float]) -> dict[str, float]:
     """Replies a second over all, in the steady window (first and last 15 % of the time cut off), and in
-    those two edges."""
-    if len(times) < 2:
+    those two edges.
+
+    A reply counts for the part of its work that lies in a window. Where all replies take equally long they
+    come in waves, and whether the last wave lies just inside a window or just outside would move the figure
+    by a wave's worth: 2 % for a window of fifty. What a late server adds to the work counts for nothing.
+    """
+    if len(asked_at) < 2:
         return {}
-    duration = max(times[-1] - start, 1e-9)
+    duration = max(end - start, 1e-9)
     low, high = start + _EDGE * duration, start + (1 - _EDGE) * duration
-    before = sum(1 for at in times if at < low)
-    after = sum(1 for at in times if at >= high)
+    before = sum(_share_before(low, at, took) for at, took in zip(asked_at, took_s, strict=True))
+    until = sum(_share_before(high, at, took) for at, took in zip(asked_at, took_s, strict=True))
     return {
         "duration_s": duration,
-        "overall_per_s": len(times) / duration,
-        "steady_per_s": (len(times) - before - after) / (high - low),
+        "overall_per_s": len(asked_at) / duration,
+        "steady_per_s": (until - before) / (high - low),
         "start_per_s": before / (_EDGE * duration),
-        "tail_per_s": after / (_EDGE * duration),
+        "tail_per_s": (len(asked_at) - until) / (_EDGE * duration),
     }
+
+
+def _share_before(time: float, asked_at: float, took_s: float) -> float:
+    """The share of a reply's work that was done before `time`."""
+    if time >= asked_at + took_s:
+        return 1.0
+    return max(0.0, time - asked_at) / took_s if took_s else 0.0
 
 
 def _limits(behaviour: Behaviour) -> Limits:
@@ -242,14 +260,14 @@ def _limits(behaviour: Behaviour) -> Limits:
 class Connection(asyncio.Protocol):
     """One client connection; requests on it come one at a time, as HTTP/1.1 clients send them."""
 
-    __slots__ = ("_body", "_parser", "_replica", "_transport", "_url", "asked_at", "is_open")
+    __slots__ = ("_body", "_parser", "_replica", "_transport", "_url", "asked_at", "is_open", "work_s")
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._parser = httptools.HttpRequestParser(self)
         self._body: list[bytes] = []
         self._url = b""
-        self.asked_at = 0.0
+        self.asked_at = self.work_s = 0.0
         self.is_open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
