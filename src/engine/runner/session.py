@@ -25,6 +25,7 @@ from engine.llm.caller import Caller
 from engine.llm.drain import Drain
 from engine.llm.pool import Model
 from engine.logs import SECRETS, EventLog
+from engine.runner.collecting import rare_collections
 from engine.runner.endpoints import open_model, refill_windows
 from engine.runner.progress import RunProgress
 from engine.runner.reservations import Reservations
@@ -84,10 +85,11 @@ class Session:
         await self.journal.begin_session(
             concurrency=self.concurrency.wanted, settings=_session_settings(self.config, self.endpoints)
         )
-        async with anyio.create_task_group() as group:
-            await group.start(self._drain_on_signals)
-            yield group
-            group.cancel_scope.cancel()
+        with rare_collections():
+            async with anyio.create_task_group() as group:
+                await group.start(self._drain_on_signals)
+                yield group
+                group.cancel_scope.cancel()
         stop = self.stopped_by
         # For whoever looks at the run in the morning: nothing else of it says why it stopped.
         why = SECRETS.hide(str(stop)) if isinstance(stop, EngineError) else ""
