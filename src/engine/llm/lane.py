@@ -14,6 +14,10 @@ from engine.llm.rate_headers import read_limits
 
 # Headers are read so often, not with each reply: they say the same again, and reading costs 20 us.
 _HEADERS_S = 1.0
+# Each reply moves the mean latency by so much: some twenty of them make it.
+_LATEST = 0.05
+# What a call is taken to last before any has ended.
+_UNKNOWN_S = 1.0
 # With fewer calls in the air than this share of the limit, a reply says nothing about the limit.
 _SATURATED = 0.8
 
@@ -21,12 +25,27 @@ _SATURATED = 0.8
 class Lane:
     """One model at one endpoint. `follows_headers`: limits that replies name are kept."""
 
-    __slots__ = ("_headers_due_at", "admission", "follows_headers")
+    __slots__ = ("_headers_due_at", "_latency_s", "admission", "follows_headers")
 
     def __init__(self, admission: Admission, *, follows_headers: bool = False) -> None:
         self.admission = admission
         self.follows_headers = follows_headers
         self._headers_due_at = 0.0
+        self._latency_s = 0.0
+
+    @property
+    def capacity(self) -> float:
+        """How many calls at a time its limits allow, configured or measured; infinite where none is known.
+
+        A limit per minute allows as many as are sent while one of them lasts (Little's law).
+        """
+        most, per_min = self.admission.max_in_flight, self.admission.calls_per_min
+        return max(1.0, min(most, per_min / 60 * (self._latency_s or _UNKNOWN_S)))
+
+    @property
+    def load(self) -> float:
+        """The share of the capacity that is in the air."""
+        return max(self.admission.load, self.admission.in_flight / self.capacity)
 
     def note_headers(self, headers: Mapping[str, str], wall: float) -> None:
         """Follow what a reply's headers say of the server's limits, at most once in `_HEADERS_S`."""
@@ -36,12 +55,13 @@ class Lane:
 
     def answered(self, now: float, *, sent_at: float, output_tokens: int) -> None:
         """A call, sent at monotonic time `sent_at` and still holding its permit, brought a reply."""
-        admission = self.admission
+        admission, latency_s = self.admission, now - sent_at
+        self._latency_s += (latency_s - self._latency_s) * (_LATEST if self._latency_s else 1.0)
         if admission.governor is not None:
             others = admission.in_flight - 1
             admission.governor.on_reply(
                 now,
-                latency_s=now - sent_at,
+                latency_s=latency_s,
                 output_tokens=output_tokens,
                 in_service=others,
                 is_saturated=admission.waiting > 0 or others >= _SATURATED * admission.max_in_flight,

@@ -344,6 +344,14 @@ class Admission:
         return most if self._governor is None else min(most, self._governor.in_flight_limit)
 
     @property
+    def calls_per_min(self) -> float:
+        """What the limits per minute allow, configured, named by the server or found; infinite = unknown."""
+        least = math.inf if self._rates is None else self._rates.calls_per_min
+        if self._governor is not None and (found := self._governor.requests_per_min) is not None:
+            least = min(least, found)
+        return least if self._within is None else min(least, self._within.calls_per_min)
+
+    @property
     def waiting(self) -> int:
         """How many wait: for this model, or for all of the endpoint, whichever are more."""
         return self._waiting if self._within is None else max(self._waiting, self._within._waiting)

@@ -3,23 +3,24 @@
 A conversation's role stays where it was placed, since that replica's prefix cache holds its messages
 (affinity). It moves when the replica is not usable (its breaker is open, its key or quota is refused)
 or when callers queue there while another has room. New ones go where the fewest are placed per unit of
-capacity: the in-flight limit, configured or found out.
+capacity: the calls at a time that the limits allow, configured or measured (`Lane.capacity`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.llm.endpoint import Endpoint
 from engine.llm.lane import Lane
-from engine.llm.limits import Admission
 from engine.wire.formats import Encoder
 from engine.wire.openai import RequestForm
 
 # A queue of a quarter of the limit is a quarter of a call's time: about what a lost prefix costs.
 _SPILL_QUEUE = 0.25
+_SHORT_QUEUE = 2
 _HAS_ROOM = 0.8
 
 
@@ -110,7 +111,12 @@ class EndpointPool:
         others = [endpoint for endpoint in usable if endpoint is not avoid] or usable
         if not others:
             return None
-        best = min(others, key=self._load)
+        # What has no known limit is taken to hold as much as the largest that has one.
+        capacities = [endpoint.lane(self._model).capacity for endpoint in others]
+        largest = max((capacity for capacity in capacities if capacity < math.inf), default=1.0)
+        best, _ = min(
+            zip(others, capacities, strict=True), key=lambda each: _share(each[0], each[1], largest)
+        )
         placement.move_to(best)
         return best
 
@@ -126,27 +132,25 @@ class EndpointPool:
         return any(other is not endpoint and _is_usable(other, now) for other in self.endpoints)
 
     def _should_spill(self, endpoint: Endpoint, now: float) -> bool:
-        here = self._admission(endpoint)
-        if here.waiting <= max(2.0, _SPILL_QUEUE * here.max_in_flight):
+        here = endpoint.lane(self._model)
+        waiting = here.admission.waiting
+        if waiting <= _SHORT_QUEUE or waiting <= _SPILL_QUEUE * here.capacity:
             return False
         return any(
             other is not endpoint
             and _is_usable(other, now)
-            and (there := self._admission(other)).waiting == 0
+            and (there := other.lane(self._model)).admission.waiting == 0
             and there.load < _HAS_ROOM
             for other in self.endpoints
         )
 
-    def _admission(self, endpoint: Endpoint) -> Admission:
-        return endpoint.lane(self._model).admission
-
-    def _load(self, endpoint: Endpoint) -> tuple[float, int]:
-        limit = self._admission(endpoint).max_in_flight
-        weight = 1.0 if limit == float("inf") else float(limit)
-        return (endpoint.placed + 1) / weight, endpoint.in_flight
-
     def __repr__(self) -> str:
         return f"EndpointPool({', '.join(endpoint.name for endpoint in self.endpoints)})"
+
+
+def _share(endpoint: Endpoint, capacity: float, largest: float) -> tuple[float, int]:
+    """How full `endpoint` would be with one more."""
+    return (endpoint.placed + 1) / min(capacity, largest), endpoint.in_flight
 
 
 def _is_usable(endpoint: Endpoint, now: float) -> bool:

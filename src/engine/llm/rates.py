@@ -5,6 +5,7 @@ Each kind is a `Window` of its own. A send is charged to all of them at once, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -121,6 +122,16 @@ class Rates:
                 window.give_back(now, slot, amount - spent)
                 freed = max(freed, amount - spent)
         return freed
+
+    @property
+    def calls_per_min(self) -> float:
+        """How many calls a minute the limits allow, by the tokens of the last one; infinite = unknown."""
+        limit, requests = self.window.requests_per_min, self.window.requests
+        least = math.inf if limit is None else float(limit)
+        for window in (self.window, self._input, self._output):
+            if window is not None and window.tokens_per_min is not None and window.tokens > 0:
+                least = min(least, window.tokens_per_min * requests / window.tokens)
+        return least
 
     def describe(self, now: float) -> list[str]:
         """The state of the last minute in words for a status line, one text for each limit."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
+import pytest
+from tests.doubles.virtual_clock import VirtualClock, in_virtual_time
 from tests.unit.llm.test_caller import ScriptedTransport, SleepingClock
 
+from engine.clock import Clock
 from engine.errors import Stopped, TransportFailed
 from engine.llm.endpoint import Endpoint
-from engine.llm.limits import Admission
+from engine.llm.limits import Admission, Limits
 from engine.llm.pool import EndpointPool, Placement
 
 CLOCK = SleepingClock()
@@ -16,7 +20,11 @@ REFUSED = TransportFailed("connect", "refused", possibly_paid=False)
 
 
 def endpoint(name: str, limit: int | None = None) -> Endpoint:
-    admission = Admission(CLOCK, max_in_flight=limit)
+    return limited(name, CLOCK, {"max_in_flight": limit})
+
+
+def limited(name: str, clock: Clock, limits: Limits) -> Endpoint:
+    admission = Admission(clock, **limits)
     return Endpoint(name, f"http://{name}/v1", {}, ScriptedTransport([REFUSED]), admission, 600.0)
 
 
@@ -39,6 +47,59 @@ def test_capacity_weighs() -> None:
     for placement in placements:
         pool.choose(placement, 0.0)
     assert names(placements) == {"small": 10, "large": 30}
+
+
+def test_an_endpoint_without_a_limit_holds_as_much_as_the_largest_that_has_one() -> None:
+    pool = EndpointPool([endpoint("free"), endpoint("small", 10), endpoint("large", 20)])
+    placements = [Placement() for _ in range(50)]
+    for placement in placements:
+        pool.choose(placement, 0.0)
+    assert names(placements) == {"free": 20, "small": 10, "large": 20}
+
+
+@pytest.mark.parametrize(
+    ("few", "many", "latency_s"),
+    [
+        ({"requests_per_min": 600}, {"requests_per_min": 6_000}, 2.0),
+        ({"tokens_per_min": 600_000}, {"tokens_per_min": 6_000_000}, 1.0),
+        ({"output_tokens_per_min": 300_000}, {"output_tokens_per_min": 3_000_000}, 1.0),
+        ({"requests_per_min": 600}, {"max_in_flight": 100}, 2.0),
+    ],
+)
+def test_limits_a_minute_weigh_by_the_calls_that_they_hold_in_flight(
+    few: Limits, many: Limits, latency_s: float
+) -> None:
+    """All callers fit into both together, so none waits for long where another endpoint has room."""
+    served: Counter[str] = Counter()
+
+    async def main(clock: VirtualClock) -> None:
+        pool = EndpointPool([limited("few", clock, few), limited("many", clock, many)])
+        started = clock.now()
+
+        async def hold_conversations() -> None:
+            while True:
+                placement = Placement()
+                for _ in range(8):
+                    chosen = pool.choose(placement, clock.now())
+                    assert chosen is not None
+                    lane = chosen.lane("")
+                    permit = await lane.admission.acquire(1_000, 500)
+                    sent_at = clock.now()
+                    await clock.sleep(latency_s)
+                    lane.answered(clock.now(), sent_at=sent_at, output_tokens=300)
+                    permit.settle(800, 300)
+                    served[chosen.name] += clock.now() - started > 60
+                placement.leave()
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(hold_conversations()) for _ in range(110)]
+            await clock.sleep(180.0)
+            for task in tasks:
+                task.cancel()
+
+    in_virtual_time(main)
+    assert served.total() >= 0.95 * 110 * 120 / latency_s
+    assert served["few"] > 0.04 * served.total()
 
 
 def test_ended_conversations_make_room() -> None:
