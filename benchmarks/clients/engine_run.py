@@ -32,14 +32,14 @@ def cpu_s() -> float:
 
 def forget_places() -> None:
     """Send every call to the endpoint with the fewest in flight, as a plain load balancer does."""
-    choose = pool.EndpointPool.choose
 
     def choose_anew(self: Any, placement: Any, now: float, *, avoid: Any = None) -> Any:
-        placement.leave()
-        return choose(self, placement, now, avoid=avoid)
+        usable = [endpoint for endpoint in self.endpoints if pool._is_usable(endpoint, now)]
+        others = [endpoint for endpoint in usable if endpoint is not avoid] or usable
+        placement.move_to(min(others, key=lambda endpoint: endpoint.in_flight, default=None))
+        return placement.endpoint
 
     pool.EndpointPool.choose = choose_anew  # type: ignore[method-assign]
-    pool._load = lambda endpoint: (float(endpoint.in_flight), 0)
 
 
 def main() -> int:

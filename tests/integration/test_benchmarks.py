@@ -8,7 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from benchmarks import contenders, processes
+from benchmarks import affinity, contenders, processes
 from benchmarks.canned import ASSISTANT, SIMULATOR
 from benchmarks.prefix_cache import PrefixCache
 from benchmarks.server_limits import SlidingWindow, TokenBucket
@@ -30,6 +30,18 @@ def test_engine_and_script_make_the_same_calls(tmp_path: Path, monkeypatch: pyte
             calls[contender.name] = figures["calls"]
     assert calls["engine"] == calls["script"]
     assert 7 * CONVERSATIONS <= calls["engine"] <= 9 * CONVERSATIONS
+
+
+def test_without_affinity_calls_lose_their_prefixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(affinity, "TEMPORARY", tmp_path)
+    cached = {}
+    for keeps in (True, False):
+        with processes.running_server(4, latency_s=0.01, sigma=0.5, cache_tokens=10**6) as server:
+            affinity.hold(list(server.base_urls), 24, 8, affinity=keeps)
+            stats = [server.stats(number) for number in range(4)]
+        assert all(replica["replies"] for replica in stats)
+        cached[keeps] = sum(replica["cached_tokens"] for replica in stats)
+    assert cached[False] < 0.8 * cached[True]
 
 
 def test_server_refuses_over_the_limit_and_follows_a_changed_one() -> None:
