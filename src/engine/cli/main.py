@@ -33,6 +33,7 @@ from engine.cli.scenarios_commands import scenarios
 from engine.cli.stats_command import stats
 from engine.errors import DiskFull
 from engine.logs import SECRETS
+from engine.runner.open_files import raise_file_limit
 from engine.version import __version__
 
 
@@ -79,6 +80,7 @@ for command in COMMANDS:
 def main() -> None:
     """Run the command line and exit with the code that docs/design.md lists."""
     _open_closed_streams()
+    raise_file_limit()
     sys.exit(exit_code_of(sys.argv[1:]))
 
 

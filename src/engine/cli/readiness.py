@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import product
 
 import anyio
+import click
 
 from engine.clock import SystemClock
 from engine.config.identity import refuse
@@ -26,6 +27,7 @@ from engine.local.server import require_extra
 from engine.local.weights import require_gguf
 from engine.runner.end_hook import check_end_hook
 from engine.runner.endpoints import open_models
+from engine.runner.open_files import most_connections
 from engine.runner.run_folder import RunFolder
 from engine.runner.spending import check_prices
 from engine.schema.call import Reply, Usage
@@ -36,6 +38,7 @@ from engine.schema.plan import Plan
 def check_ready(inputs: RunInputs) -> None:
     """Raise what would keep a run from its calls: a missing key, file or price, a hopeless limit."""
     config = inputs.config
+    _warn_of_few_files(config)
     check_end_hook(config.on_end)
     models = [variant.settings for variant in variants_of(config)]
     check_prices(config, models, prices_of(config, models, config.endpoints))
@@ -84,6 +87,16 @@ def first_questions(inputs: RunInputs, job: Job) -> Iterator[Question]:
     while (question := exchange.question) is not None and question.key.step != "user-3":
         yield question
         exchange.receive(Reply(f"({question.key.step})", "stop", Usage(), ""), 0)
+
+
+def _warn_of_few_files(config: RunConfig) -> None:
+    most = most_connections(len(config.endpoints))
+    if config.local is None and most < config.concurrency:
+        click.echo(
+            f"engine: warning: of {config.concurrency:,} conversations {most:,} can wait for a reply at a time: "
+            "this process may open no more files (`ulimit -n`; an administrator raises the hard limit).",
+            err=True,
+        )
 
 
 async def _open_endpoints(config: RunConfig) -> None:

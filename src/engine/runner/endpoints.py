@@ -18,6 +18,7 @@ from engine.llm.limits import Admission, Limits
 from engine.llm.pool import EndpointPool, Model, Route
 from engine.llm.streaming import open_endpoint_transport
 from engine.logs import SECRETS
+from engine.runner.open_files import most_connections
 from engine.schema.call import CallKind
 from engine.schema.conversation import STAGE, Role
 from engine.schema.job import cell_of
@@ -26,9 +27,6 @@ from engine.wire.openai import RequestForm
 from engine.wire.reply_schema import ReplySchema, schema_parameters, with_parameters
 
 _WINDOW_S = 60.0
-# Concurrency and limits bound what is in the air and may be raised meanwhile; a transport opens as many
-# connections as it needs.
-_MOST_CONNECTIONS = 100_000
 
 
 async def open_models(
@@ -140,7 +138,9 @@ async def _open_endpoint(
             SECRETS.add(value)
     limits = settings.limits
     try:
-        transport = open_endpoint_transport(settings, config.transport, connections=_MOST_CONNECTIONS)
+        transport = open_endpoint_transport(
+            settings, config.transport, connections=most_connections(len(config.endpoints))
+        )
     except OSError as error:
         raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)
