@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import signal
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,20 +13,29 @@ import anyio
 import click
 import orjson
 
+from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.readiness import check_ready
 from engine.cli.run_options import ModelOptions, build_config
 from engine.cli.serving import loop_options, serving_endpoints
 from engine.cli.shared_options import json_option
 from engine.clock import SystemClock
+from engine.config.matrix import variants_of
+from engine.config.settings import EndpointSettings
 from engine.errors import UsageError
 from engine.journal.inputs import RunInputs
+from engine.llm.budget import Budget
 from engine.llm.drain import Drain
+from engine.llm.prices import pico_of, prices_of
+from engine.llm.transport import origin_of
 from engine.runner.endpoints import open_models
 from engine.runner.prepare import prepare
-from engine.runner.sweep import Level, SweepResult, suggested, sweep
+from engine.runner.sweep import Level, Quantiles, SweepResult, suggested, sweep
+from engine.version import __version__
+from engine.wire.formats import FORMATS
 
 _BAR = 24
-_HEAD = "in flight   calls/s  tokens/s     p50 s     p95 s     p99 s  cached  refused"
+_HEAD = "in flight   calls/s  tokens/s   E2E p50       p95       p99  cached  refused"
+_STREAM_HEAD = "  TTFT p50       p95  TPOT p50       p95"
 
 
 @click.command("bench")
@@ -47,6 +57,8 @@ _HEAD = "in flight   calls/s  tokens/s     p50 s     p95 s     p99 s  cached  re
 @click.option(
     "--max-calls", type=click.IntRange(1), metavar="N", help="End after the level in which N calls were made."
 )
+@click.option("--stream", is_flag=True, help="Ask for streams: TTFT and TPOT are measured, too.")
+@budget_options
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a plot (.png or .svg; extra [bench]).")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures as JSON.")
@@ -63,6 +75,9 @@ def bench(
     most: int,
     seconds: float,
     max_calls: int | None,
+    stream: bool,
+    max_cost: float | None,
+    max_tokens: int | None,
     plot: Path | None,
     out: Path | None,
     as_json: bool,
@@ -83,11 +98,21 @@ def bench(
         {**options, "adaptive": False, "limit": None, "repeat": None},
         ModelOptions(base_url, simulator or model, assistant or model, key_env, local),
     )
-    inputs = prepare(config.model_copy(update={"limit": None, "matrix": None}), config_dir=config_dir)
+    config = with_budget(config, None, max_cost, max_tokens).model_copy(
+        # So that whoever looks whether all can be kept in flight looks for the highest level.
+        update={"limit": None, "matrix": None, "concurrency": wanted[-1]}
+    )
+    if stream:
+        asked = {name: _streamed(name, settings) for name, settings in config.endpoints.items()}
+        config = config.model_copy(update={"endpoints": asked})
+    inputs = prepare(config, config_dir=config_dir)
     check_ready(inputs)
+    is_streamed = stream or any(settings.stream for settings in config.endpoints.values())
     if not as_json:
-        click.echo(_HEAD)
-    result = anyio.run(_measure, inputs, wanted, seconds, max_calls, as_json, backend_options=loop_options())
+        click.echo(_HEAD + (_STREAM_HEAD if is_streamed else ""))
+    result = anyio.run(
+        _measure, inputs, wanted, seconds, max_calls, stream, as_json, backend_options=loop_options()
+    )
     best = suggested(result.levels)
     facts = _as_dict(result, best, inputs)
     if out is not None:
@@ -101,6 +126,14 @@ def bench(
     if result.stopped_by is not None:
         raise result.stopped_by
     return 0
+
+
+def _streamed(name: str, settings: EndpointSettings) -> EndpointSettings:
+    if FORMATS[settings.format].stream is None:
+        raise UsageError(
+            f"--stream: endpoint {name} has the format {settings.format}, which is not streamed."
+        )
+    return settings.model_copy(update={"stream": True})
 
 
 def _levels(text: str | None, most: int) -> list[int]:
@@ -119,7 +152,12 @@ def _levels(text: str | None, most: int) -> list[int]:
 
 
 async def _measure(
-    inputs: RunInputs, levels: Sequence[int], seconds: float, most_calls: int | None, is_quiet: bool
+    inputs: RunInputs,
+    levels: Sequence[int],
+    seconds: float,
+    most_calls: int | None,
+    stream: bool,
+    is_quiet: bool,
 ) -> SweepResult:
     clock, drain = SystemClock(), Drain()
 
@@ -140,21 +178,43 @@ async def _measure(
         AsyncExitStack() as stack,
     ):
         group.start_soon(drain_on_signal)
+        if stream:
+            endpoints = {name: _streamed(name, settings) for name, settings in endpoints.items()}
         models = await open_models(stack, inputs.config, endpoints, clock, {})
         result = await sweep(
             inputs, models[""], levels, seconds=seconds, clock=clock, drain=drain, most_calls=most_calls,
-            on_level=say,
+            budget=_budget(inputs), on_level=say,
         )  # fmt: skip
         group.cancel_scope.cancel()
     return result
 
 
+def _budget(inputs: RunInputs) -> Budget | None:
+    """What the configuration or the options allow; this command's own, since nothing of it is kept."""
+    config = inputs.config
+    if not config.budget.is_set:
+        return None
+    asked = [variant.settings for variant in variants_of(config)]
+    cost = config.budget.max_cost_usd
+    return Budget(
+        prices_of(config, asked, config.endpoints),
+        max_cost=None if cost is None else pico_of(cost),
+        max_tokens=config.budget.max_tokens,
+        again="engine bench",
+    )
+
+
 def _line(level: Level) -> str:
     cached = level.cached_tokens / level.prompt_tokens if level.prompt_tokens else 0.0
+    pieces = "".join(
+        "".join(f"{value:>10.{digits}f}" for value in times[:2])
+        for times, digits in ((level.ttft_s, 3), (level.tpot_s, 4))
+        if times is not None
+    )
     return (
         f"{level.concurrency:>9,} {level.calls_per_s:>9,.1f} {level.tokens_per_s:>9,.0f} {level.p50_s:>9.3f} "
         f"{level.p95_s:>9.3f} {level.p99_s:>9.3f} {cached:>7.0%} {level.refused_share:>8.1%}"
-    )
+    ) + pieces
 
 
 def _print_verdict(result: SweepResult, best: Level | None) -> None:
@@ -179,9 +239,17 @@ def _print_verdict(result: SweepResult, best: Level | None) -> None:
 
 
 def _as_dict(result: SweepResult, best: Level | None, inputs: RunInputs) -> dict[str, object]:
+    config = inputs.config
     return {
+        "format": "recsim-bench/1",
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "engine": __version__,
+        "transport": config.transport,
+        # Without one, the engine's own rehearsal or small model was measured.
+        "endpoints": {name: origin_of(settings.base_url) for name, settings in config.endpoints.items()},
+        # The knee is the lowest level that nearly reaches the best goodput, and so what is suggested.
         "suggested_concurrency": None if best is None else best.concurrency,
-        "models": {name: stage.model for name, stage in inputs.config.stages.items()},
+        "models": {name: stage.model for name, stage in config.stages.items()},
         "calls": result.calls,
         "levels": [
             {
@@ -193,12 +261,18 @@ def _as_dict(result: SweepResult, best: Level | None, inputs: RunInputs) -> dict
                 "prompt_tokens": level.prompt_tokens,
                 "cached_tokens": level.cached_tokens,
                 "e2e_latency_s": {"p50": level.p50_s, "p95": level.p95_s, "p99": level.p99_s},
+                "ttft_s": _named(level.ttft_s),
+                "tpot_s": _named(level.tpot_s),
                 "refused": dict(level.refused),
                 "refused_share": level.refused_share,
             }
             for level in result.levels
         ],
     }
+
+
+def _named(times: Quantiles | None) -> dict[str, float] | None:
+    return None if times is None else times._asdict()
 
 
 def _plot(levels: Sequence[Level], best: Level | None, path: Path) -> None:
@@ -216,8 +290,10 @@ def _plot(levels: Sequence[Level], best: Level | None, path: Path) -> None:
         ("p95", [level.p95_s for level in levels]),
         ("p99", [level.p99_s for level in levels]),
     ):
-        right.plot(flight, values, marker="o", label=name)
-    right.set_ylabel("E2E latency, s")
+        right.plot(flight, values, marker="o", label=f"E2E {name}")
+    if firsts := [(level.concurrency, level.ttft_s.p50) for level in levels if level.ttft_s is not None]:
+        right.plot(*zip(*firsts, strict=True), marker="o", linestyle="--", label="TTFT p50")
+    right.set_ylabel("latency, s")
     right.legend()
     for axes in (left, right):
         axes.set_xscale("log", base=2)

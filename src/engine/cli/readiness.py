@@ -93,8 +93,8 @@ def _warn_of_few_files(config: RunConfig) -> None:
     most = most_connections(len(config.endpoints))
     if config.local is None and most < config.concurrency:
         click.echo(
-            f"engine: warning: of {config.concurrency:,} conversations {most:,} can wait for a reply at a time: "
-            "this process may open no more files (`ulimit -n`; an administrator raises the hard limit).",
+            f"engine: warning: of {config.concurrency:,} conversations {most:,} can wait for a reply at a "
+            "time: this process may open no more files (`ulimit -Hn`; an administrator raises that).",
             err=True,
         )
 

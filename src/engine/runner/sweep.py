@@ -3,25 +3,30 @@
 One run over all levels, no barrier between them: the number of conversations in flight is raised, what is in
 the air settles, and then only calls that end within the window count. Nothing is journalled, since it is the
 endpoint that is measured. Names are the field's: E2E latency is a whole call's, from the request to the last
-byte of its reply; a goodput counts replies alone, refusals are listed apart.
+byte of its reply; a goodput counts replies alone, refusals are listed apart. Where replies are streamed, TTFT
+is the time to the first piece of one, and TPOT what each further token took.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import NamedTuple
 
 import anyio
 
 from engine.clock import Clock
 from engine.errors import CallFailed, EngineError
 from engine.journal.inputs import RunInputs
+from engine.llm.budget import Budget
 from engine.llm.caller import Caller
 from engine.llm.drain import Drain, Draining
 from engine.llm.exchange import Exchange
 from engine.llm.pool import Model, Placement
+from engine.llm.transport import RawReply, Transport
 from engine.runner.scheduler import Concurrency, run_jobs
 from engine.schema.call import NO_USAGE, CallKey, CallKind, Usage
 from engine.schema.conversation import EndReason, Role
@@ -36,12 +41,20 @@ _SETTLE_S = 1.0
 _LONGEST_SETTLE_S = 60.0
 
 
+class Quantiles(NamedTuple):
+    """Of times, in seconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """What was seen with `concurrency` conversations in flight, over `seconds`.
 
     Latencies are E2E, in seconds; `tokens_per_s` counts completion tokens; `refused` counts tries that
-    brought no reply, by reason.
+    brought no reply, by reason. `ttft_s` and `tpot_s` are None where no reply was streamed.
     """
 
     concurrency: int
@@ -55,6 +68,8 @@ class Level:
     p95_s: float
     p99_s: float
     refused: Mapping[str, int]
+    ttft_s: Quantiles | None = None
+    tpot_s: Quantiles | None = None
 
     @property
     def refused_share(self) -> float:
@@ -63,14 +78,40 @@ class Level:
         return sum(self.refused.values()) / tries if tries else 0.0
 
 
+# Of the reply that this task has got last: the caller hands the journal a reply's bytes and its whole time.
+_FIRST_S: ContextVar[float | None] = ContextVar("first_s", default=None)
+
+
+class _NotesFirstPieces:
+    """A transport that leaves behind when a reply's first piece came."""
+
+    def __init__(self, below: Transport) -> None:
+        self._below = below
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float) -> RawReply:
+        raw = await self._below.post(url, headers, body, deadline_s=deadline_s)
+        _FIRST_S.set(raw.first_s)
+        return raw
+
+    async def aclose(self) -> None:
+        await self._below.aclose()
+
+
 @dataclass(slots=True)
 class _Window:
     """The calls that end while it is open; the caller's journal, which keeps nothing."""
 
     latencies_s: list[float] = field(default_factory=list)
+    firsts_s: list[float] = field(default_factory=list)
+    per_token_s: list[float] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     is_open: bool = False
     calls: int = 0
+
+    def open(self) -> None:
+        """Count from now on, from nothing."""
+        self.latencies_s, self.firsts_s, self.per_token_s = [], [], []
+        self.usage, self.is_open = Usage(), True
 
     async def append_reply(
         self, key: CallKey, *, request_digest: bytes, reply: bytes, endpoint: str, tries: int, sent_at: float,
@@ -80,6 +121,11 @@ class _Window:
         if self.is_open:
             self.latencies_s.append(latency_s)
             self.usage = self.usage.plus(usage)
+            first_s, further = _FIRST_S.get(), usage.completion_tokens - 1
+            if first_s is not None:
+                self.firsts_s.append(first_s)
+                if further > 0:
+                    self.per_token_s.append((latency_s - first_s) / further)
         return self.calls
 
     def note_failure(
@@ -107,12 +153,14 @@ async def sweep(
     clock: Clock,
     drain: Drain,
     most_calls: int | None = None,
+    budget: Budget | None = None,
     on_level: Callable[[Level], None] = lambda level: None,
 ) -> SweepResult:
     """Hold the plan's conversations, again and again, at each of `levels` for `seconds`.
 
     Ends early where two levels in a row bring less than 5 % more goodput, where more than 1 % of the tries
-    are refused, after `most_calls` replies, or when `drain` is requested. The calls in the air then land.
+    are refused, after `most_calls` replies, where `budget` is used up, or when `drain` is requested. The
+    calls in the air then land.
     """
     window, found = _Window(), list[Level]()
     config = inputs.config
@@ -120,6 +168,9 @@ async def sweep(
         window, clock, drain, run_seed=config.seed, attempts=config.retry_attempts,
         give_up_after_s=config.unreachable_after_s,
     )  # fmt: skip
+    caller.budget = budget
+    for endpoint in {each for model in models.values() for each in model.pool.endpoints}:
+        endpoint.transport = _NotesFirstPieces(endpoint.transport)
     concurrency = Concurrency(levels[0])
 
     async def hold(job: Job) -> None:
@@ -145,7 +196,7 @@ async def sweep(
             with drain.interruptible():
                 await clock.sleep(settle_s)
                 before, started = dict(caller.counts.retries), clock.now()
-                window.latencies_s, window.usage, window.is_open = [], Usage(), True
+                window.open()
                 await clock.sleep(seconds)
                 # Too few calls say nothing: wait for as many as are in flight, within reason.
                 while len(window.latencies_s) < level and clock.now() - started < 10 * seconds:
@@ -186,8 +237,14 @@ def _level(
     return Level(
         concurrency, seconds, calls, calls / seconds, window.usage.completion_tokens / seconds,
         window.usage.prompt_tokens, window.usage.cached_tokens, _quantile(latencies, 0.5),
-        _quantile(latencies, 0.95), _quantile(latencies, 0.99), refused,
+        _quantile(latencies, 0.95), _quantile(latencies, 0.99), refused, _quantiles(window.firsts_s),
+        _quantiles(window.per_token_s),
     )  # fmt: skip
+
+
+def _quantiles(values: Sequence[float]) -> Quantiles | None:
+    ordered = sorted(values)
+    return Quantiles(*(_quantile(ordered, share) for share in (0.5, 0.95, 0.99))) if ordered else None
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

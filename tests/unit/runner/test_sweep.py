@@ -36,9 +36,10 @@ REPLY = orjson.dumps(
 class Slots:
     """Serves `slots` calls at a time, half a second each; the rest wait, or are refused."""
 
-    def __init__(self, slots: int, *, refuses: bool = False) -> None:
+    def __init__(self, slots: int, *, refuses: bool = False, first_s: float | None = None) -> None:
         self._free = asyncio.Semaphore(slots)
         self._refuses = refuses
+        self._first_s = first_s
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float) -> RawReply:
         if self._refuses and self._free.locked():
@@ -46,18 +47,21 @@ class Slots:
             return RawReply(429, {}, b'{"error": {"message": "slow down"}}')
         async with self._free:
             await asyncio.sleep(REPLY_S)
-        return RawReply(200, {}, REPLY)
+        return RawReply(200, {}, REPLY, self._first_s)
 
     async def aclose(self) -> None:
         return None
 
 
-def swept(slots: int, levels: list[int], *, refuses: bool = False, most: int | None = None) -> SweepResult:
+def swept(
+    slots: int, levels: list[int], *, refuses: bool = False, first_s: float | None = None,
+    most: int | None = None,
+) -> SweepResult:  # fmt: skip
     loop = VirtualLoop()
     clock = VirtualClock(loop)
 
     async def work() -> SweepResult:
-        transport = Slots(slots, refuses=refuses)
+        transport = Slots(slots, refuses=refuses, first_s=first_s)
         endpoint = Endpoint("default", "http://127.0.0.1:1/v1", {}, transport, Admission(clock), 600.0)
         model = Model(request_form(ModelSettings(model="m")), EndpointPool([endpoint]))
         return await sweep(
@@ -83,6 +87,15 @@ def test_the_knee_of_a_server_that_queues_is_its_number_of_slots() -> None:
     assert best.cached_tokens * 2 == best.prompt_tokens
     assert best.tokens_per_s == pytest.approx(10 * best.calls_per_s)
     assert result.stopped_by is None
+
+
+def test_streamed_replies_tell_the_time_to_the_first_token_and_of_each_further_one() -> None:
+    (seen,) = swept(8, [4], first_s=0.05).levels
+    assert seen.ttft_s == (0.05, 0.05, 0.05)
+    assert seen.tpot_s == pytest.approx((0.05, 0.05, 0.05))  # 0.45 s for nine tokens
+    (whole,) = swept(8, [4]).levels
+    assert whole.ttft_s is None
+    assert whole.tpot_s is None
 
 
 def test_a_server_that_refuses_ends_the_sweep_at_the_first_refused_level() -> None:
