@@ -103,6 +103,8 @@ def _limits(seen: SeenLimits) -> str:
         for what, limit, left in (
             ("requests", seen.requests_per_min, seen.remaining_requests),
             ("tokens", seen.tokens_per_min, seen.remaining_tokens),
+            ("input tokens", seen.input_tokens_per_min, seen.remaining_input_tokens),
+            ("output tokens", seen.output_tokens_per_min, seen.remaining_output_tokens),
         )
         if limit is not None
     ]
@@ -122,6 +124,8 @@ def _as_json(examination: Examination) -> dict[str, object]:
         "first_s": examination.first_s,
         "requests_per_min": limits.requests_per_min,
         "tokens_per_min": limits.tokens_per_min,
+        "input_tokens_per_min": limits.input_tokens_per_min,
+        "output_tokens_per_min": limits.output_tokens_per_min,
         "served_model": reply and reply.served_model,
         "text": reply and reply.text,
         "finish_reason": reply and reply.finish_reason,

@@ -54,8 +54,9 @@ class Admission:
     """
 
     __slots__ = (
-        "_clock", "_configured", "_freed", "_governor", "_in_flight", "_is_paused", "_largest_request",
-        "_max_in_flight", "_models", "_nap", "_pace", "_pacing", "_rates", "_turn", "_waiting", "_within",
+        "_clock", "_configured", "_freed", "_governor", "_in_flight", "_is_paused", "_largest_output",
+        "_largest_request", "_max_in_flight", "_models", "_nap", "_pace", "_pacing", "_rates", "_turn",
+        "_waiting", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -73,7 +74,7 @@ class Admission:
         self._rates: Rates | None = None
         self._pace: AsyncLimiter | None = None
         self._is_paused = False
-        self._largest_request = 0
+        self._largest_request = self._largest_output = 0
         self._in_flight = 0
         self._waiting = 0
         self._turn = asyncio.Lock()
@@ -105,7 +106,12 @@ class Admission:
         most = configured["max_in_flight"]
         self._max_in_flight = math.inf if most is None else most
         self._count()
-        self._set_rates(configured["requests_per_min"], configured["tokens_per_min"])
+        self._set_rates(
+            configured["requests_per_min"],
+            configured["tokens_per_min"],
+            configured["input_tokens_per_min"],
+            configured["output_tokens_per_min"],
+        )
 
     @property
     def _is_limited(self) -> bool:
@@ -125,7 +131,13 @@ class Admission:
         elif not is_needed and self._rates is not None and not self._rates.window.requests:
             self._rates = None
 
-    def _set_rates(self, requests_per_min: int | None, tokens_per_min: int | None) -> None:
+    def _set_rates(
+        self,
+        requests_per_min: int | None,
+        tokens_per_min: int | None,
+        input_tokens_per_min: int | None,
+        output_tokens_per_min: int | None,
+    ) -> None:
         if self._rates is None:
             return
         if requests_per_min != self._rates.window.requests_per_min:
@@ -136,8 +148,8 @@ class Admission:
             self._clock.now(),
             requests_per_min=requests_per_min,
             tokens_per_min=tokens_per_min,
-            input_tokens_per_min=self._configured["input_tokens_per_min"],
-            output_tokens_per_min=self._configured["output_tokens_per_min"],
+            input_tokens_per_min=input_tokens_per_min,
+            output_tokens_per_min=output_tokens_per_min,
         )
         self._wake()
 
@@ -147,20 +159,32 @@ class Admission:
         What others use of them (other processes with the same key) is left to them: it is what the server
         counts beyond our own sends of the last minute.
         """
-        if self._rates is None:
+        rates = self._rates
+        if rates is None:
             return
-        window = self._rates.window
-        window.wait_s(self._clock.now(), 0)  # forget what is older
-        requests, tokens = window.requests_per_min, window.tokens_per_min
-        has_tokens = any(self._configured[f"{kind}tokens_per_min"] for kind in ("", "input_", "output_"))
+        window = rates.window
+        rates.wait_s(self._clock.now(), 0, 0)  # forget what is older
+        before = (
+            window.requests_per_min,
+            window.tokens_per_min,
+            rates.input_tokens_per_min,
+            rates.output_tokens_per_min,
+        )
+        requests, tokens, prompt, output = before
         if self._configured["requests_per_min"] is None and seen.requests_per_min is not None:
             requests = ours(seen.requests_per_min, seen.remaining_requests, window.requests)
-        if not has_tokens and seen.tokens_per_min is not None:
+        if not any(self._configured[f"{kind}tokens_per_min"] for kind in ("", "input_", "output_")):
             # A request that could never be sent would end the run: rather let the server refuse it.
-            tokens = ours(seen.tokens_per_min, seen.remaining_tokens, window.tokens)
-            tokens = max(tokens, self._largest_request)
-        if not (is_alike(requests, window.requests_per_min) and is_alike(tokens, window.tokens_per_min)):
-            self._set_rates(requests, tokens)
+            most, most_output = self._largest_request, self._largest_output
+            if seen.tokens_per_min is not None:
+                tokens = max(ours(seen.tokens_per_min, seen.remaining_tokens, window.tokens), most)
+            if (limit := seen.input_tokens_per_min) is not None:
+                prompt = max(ours(limit, seen.remaining_input_tokens, rates.input_tokens), most)
+            if (limit := seen.output_tokens_per_min) is not None:
+                output = max(ours(limit, seen.remaining_output_tokens, rates.output_tokens), most_output)
+        after = requests, tokens, prompt, output
+        if not all(map(is_alike, after, before)):
+            self._set_rates(*after)
 
     @property
     def governor(self) -> Governor | None:
@@ -195,6 +219,8 @@ class Admission:
         """Admit at once; None where only `acquire` can: someone waits, a limit is met, requests are paced."""
         if tokens > self._largest_request:
             self._largest_request = tokens
+        if output_tokens > self._largest_output:
+            self._largest_output = output_tokens
         now = self._clock.now()
         within = self._within
         # Both are looked at in any case, for what neither waiting nor trying would help.

@@ -14,13 +14,13 @@ is further away, or a bucket that takes longer to fill (its reset over the share
 against it. Names without `requests` or `tokens` are used for any period and need such a reset or `w=`. What
 is not per minute is dropped as a whole: spread evenly over a day, it would be a bad pace.
 
-Where input and output tokens are counted apart, the smaller is taken as the limit of their sum: safe, if not
-full. Arbitrary text raises nothing; what cannot be read is None. Used only where the user set no limit.
+Where input and output tokens are named apart, they are limits apart; a limit of both beside them (Anthropic's
+names the tighter of the two once more) says nothing new. Arbitrary text raises nothing; what cannot be read is
+None. Used only where the user set no limit.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +53,10 @@ class SeenLimits:
     remaining_tokens: int | None = None
     reset_requests_s: float | None = None
     reset_tokens_s: float | None = None
+    input_tokens_per_min: int | None = None
+    output_tokens_per_min: int | None = None
+    remaining_input_tokens: int | None = None
+    remaining_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,14 @@ def read_limits(headers: Mapping[str, str], *, wall: float) -> SeenLimits:
         _read(headers, "ratelimit-{}", wall),
         _read(headers, "x-ratelimit-{}", wall),
     )
-    apart = [
-        found
-        for kind in ("input", "output")
-        if (found := _read(headers, f"anthropic-ratelimit-{kind}-tokens-{{}}", wall)) is not _NOTHING
-    ]
-    tokens = _first(
-        _read(headers, "x-ratelimit-{}-tokens", wall),
-        min(apart, key=_tightness, default=_NOTHING),
-        _read(headers, "anthropic-ratelimit-tokens-{}", wall),
-    )
+    prompt = _read(headers, "anthropic-ratelimit-input-tokens-{}", wall)
+    output = _read(headers, "anthropic-ratelimit-output-tokens-{}", wall)
+    tokens = _NOTHING
+    if prompt is _NOTHING and output is _NOTHING:
+        tokens = _first(
+            _read(headers, "x-ratelimit-{}-tokens", wall),
+            _read(headers, "anthropic-ratelimit-tokens-{}", wall),
+        )
     return SeenLimits(
         requests.per_min,
         tokens.per_min,
@@ -90,6 +92,10 @@ def read_limits(headers: Mapping[str, str], *, wall: float) -> SeenLimits:
         tokens.remaining,
         requests.reset_s,
         tokens.reset_s,
+        prompt.per_min,
+        output.per_min,
+        prompt.remaining,
+        output.remaining,
     )
 
 
@@ -108,10 +114,6 @@ def is_alike(one: int | None, other: int | None) -> bool:
 
 def _first(*found: _Limit) -> _Limit:
     return next((limit for limit in found if limit is not _NOTHING), _NOTHING)
-
-
-def _tightness(limit: _Limit) -> float:
-    return math.inf if limit.per_min is None else limit.per_min
 
 
 def _read(headers: Mapping[str, str], name: str, wall: float) -> _Limit:

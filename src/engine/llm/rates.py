@@ -55,6 +55,26 @@ class Rates:
         self._output = self._split(now, self._output, output_tokens_per_min, "output_tokens")
         self.window.set_limits(now, requests_per_min, tokens_per_min)
 
+    @property
+    def input_tokens_per_min(self) -> int | None:
+        """The limit on input tokens alone."""
+        return None if self._input is None else self._input.tokens_per_min
+
+    @property
+    def output_tokens_per_min(self) -> int | None:
+        """The limit on output tokens alone."""
+        return None if self._output is None else self._output.tokens_per_min
+
+    @property
+    def input_tokens(self) -> int:
+        """Input tokens of the last minute; all of its tokens where they are not counted apart."""
+        return self.window.tokens if self._input is None else self._input.tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of the last minute; all of its tokens where they are not counted apart."""
+        return self.window.tokens if self._output is None else self._output.tokens
+
     def _split(self, now: float, window: Window | None, per_min: int | None, what: str) -> Window | None:
         """The window of one kind of tokens under a new limit; None without one, which costs nothing."""
         if per_min is None:

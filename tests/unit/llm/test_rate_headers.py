@@ -41,7 +41,17 @@ class TestProviders:
             "anthropic-ratelimit-output-tokens-reset": "2023-11-14T22:13:26Z",
             "anthropic-ratelimit-tokens-limit": "60000",
         }
-        assert read_limits(headers, wall=WALL) == SeenLimits(50, 10_000, 49, 9_000, 1.0, 6.0)
+        assert read_limits(headers, wall=WALL) == SeenLimits(
+            requests_per_min=50, remaining_requests=49, reset_requests_s=1.0, input_tokens_per_min=50_000,
+            output_tokens_per_min=10_000, remaining_input_tokens=40_000, remaining_output_tokens=9_000,
+        )  # fmt: skip
+
+    def test_anthropic_where_only_tokens_of_both_kinds_are_named(self) -> None:
+        headers = {
+            "anthropic-ratelimit-tokens-limit": "60000",
+            "anthropic-ratelimit-tokens-remaining": "60000",
+        }
+        assert read_limits(headers, wall=WALL) == SeenLimits(tokens_per_min=60_000, remaining_tokens=60_000)
 
     def test_ietf_draft_with_its_policy(self) -> None:
         headers = {"ratelimit-limit": "100, 100;w=60", "ratelimit-remaining": "50", "ratelimit-reset": "30"}
@@ -89,7 +99,13 @@ class TestPeriods:
 
 NAMES = [
     name.format(part) + kind
-    for name in ("x-ratelimit-{}", "ratelimit-{}", "anthropic-ratelimit-requests-{}")
+    for name in (
+        "x-ratelimit-{}",
+        "ratelimit-{}",
+        "anthropic-ratelimit-requests-{}",
+        "anthropic-ratelimit-input-tokens-{}",
+        "anthropic-ratelimit-output-tokens-{}",
+    )
     for part in ("limit", "remaining", "reset", "policy")
     for kind in ("", "-requests", "-tokens")
 ]
@@ -101,4 +117,6 @@ def test_arbitrary_text_raises_nothing(headers: dict[str, str], wall: float) -> 
     seen = read_limits(headers, wall=wall)
     assert seen.requests_per_min is None or seen.requests_per_min >= 1
     assert seen.tokens_per_min is None or seen.tokens_per_min >= 1
+    for limit in (seen.input_tokens_per_min, seen.output_tokens_per_min):
+        assert limit is None or limit >= 1
     assert seen.reset_requests_s is None or seen.reset_requests_s >= 0

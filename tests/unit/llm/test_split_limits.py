@@ -147,12 +147,51 @@ class TestHeaders:
 
         in_virtual_time(main)
 
+    def test_kinds_that_are_named_apart_are_used_in_full_apart(self) -> None:
+        """Prompts are ten times as long as replies: the smaller limit for both would leave most unused."""
+
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock, governor=Governor(64))
+            admission.follow(SeenLimits(input_tokens_per_min=60_000, output_tokens_per_min=12_000))
+            sent: list[tuple[float, int, int]] = []
+
+            async def keep_asking() -> None:
+                while True:
+                    permit = await admission.acquire(1_000 + 200, 200)
+                    sent.append((clock.now(), 1_000, 100))
+                    await clock.sleep(0.5)
+                    permit.settle(1_100, 100)
+
+            tasks = [asyncio.ensure_future(keep_asking()) for _ in range(8)]
+            await clock.sleep(3 * WINDOW_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert most_in_a_window([(time, prompt) for time, prompt, _ in sent]) <= 60_000
+            assert len(sent) >= 0.95 * 3 * 60
+
+        in_virtual_time(main)
+
+    def test_what_others_use_of_either_kind_is_left_to_them(self) -> None:
+        async def main(clock: VirtualClock) -> None:
+            admission = Admission(clock)
+            admission.follow(
+                SeenLimits(
+                    input_tokens_per_min=10_000, remaining_input_tokens=10_000,
+                    output_tokens_per_min=1_000, remaining_output_tokens=600,
+                )
+            )  # fmt: skip
+            assert "of 10,000 input tokens/min" in repr(admission)
+            assert "of 600 output tokens/min" in repr(admission)
+
+        in_virtual_time(main)
+
     def test_what_is_configured_wins(self) -> None:
         async def main(clock: VirtualClock) -> None:
             admission = Admission(clock, requests_per_min=50, output_tokens_per_min=1_000)
-            admission.follow(SeenLimits(requests_per_min=10, tokens_per_min=500))
+            admission.follow(SeenLimits(requests_per_min=10, tokens_per_min=500, input_tokens_per_min=500))
             assert "of 50 requests/min" in repr(admission)
-            assert "of 500 tokens" not in repr(admission)
+            assert "of 500 " not in repr(admission)
 
         in_virtual_time(main)
 
@@ -162,5 +201,8 @@ class TestHeaders:
             (await admission.acquire(2_000)).settle(2_000)
             admission.follow(SeenLimits(tokens_per_min=1_000))
             await admission.acquire(2_000)
+            (await admission.acquire(2_000, 500)).settle(2_000)
+            admission.follow(SeenLimits(input_tokens_per_min=1_000, output_tokens_per_min=100))
+            await admission.acquire(2_000, 500)
 
         in_virtual_time(main)
