@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -493,7 +493,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SS
         pytest.skip("the openssl command makes the certificates")
     folder = tmp_path_factory.mktemp("tls")
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:model.invalid\n")
     for arguments in (
         ["req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
          "-subj", "/CN=authority", "-addext", "basicConstraints=critical,CA:TRUE",
@@ -535,3 +535,72 @@ class TestTls:
         async with server, opened(kind) as transport:
             url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             assert outcome(await failure_of(transport, url)) == ("tls", False, True)
+
+
+@asynccontextmanager
+async def serve_tunnels(port: int, heads: list[bytes]) -> AsyncIterator[str]:
+    """A proxy that tunnels whatever it is asked for to `port`; its URL, with a user and a password."""
+    tunnels: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+        for end in (writer, back):
+            with suppress(ConnectionError):
+                await end.wait_closed()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tunnels.add(asyncio.ensure_future(tunnel(reader, writer)))
+
+    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    async with server:
+        yield f"http://user:{KEY}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await asyncio.gather(*tunnels)
+
+
+class TestTlsThroughAProxy:
+    URL = "https://model.invalid/v1/chat/completions"
+
+    async def test_the_tunnel_is_asked_for_once_and_shows_the_proxy_no_key(
+        self, kind: TransportKind, certificates: tuple[Path, ssl.SSLContext]
+    ) -> None:
+        ca_file, context = certificates
+        heads: list[bytes] = []
+        async with (
+            serve_faults(say_hello, tls=context) as server,
+            serve_tunnels(int(server.url.rpartition(":")[2].partition("/")[0]), heads) as proxy,
+            opened(kind, ca_file=ca_file, proxy=proxy) as transport,
+        ):
+            for _ in range(2):
+                assert (await post(transport, self.URL)).body == b"hello"
+        (head,) = heads
+        assert head.startswith(b"CONNECT model.invalid:443 HTTP/1.1\r\n")
+        assert b"proxy-authorization: basic " in head.lower()
+        assert KEY.encode() not in head
+        assert KEY.encode() in server.exchanges[0].head
+
+    async def test_a_certificate_that_is_not_trusted_is_refused_before_anything_is_sent(
+        self, kind: TransportKind, certificates: tuple[Path, ssl.SSLContext]
+    ) -> None:
+        async with (
+            serve_faults(say_hello, tls=certificates[1]) as server,
+            serve_tunnels(int(server.url.rpartition(":")[2].partition("/")[0]), []) as proxy,
+            opened(kind, proxy=proxy) as transport,
+        ):
+            assert outcome(await failure_of(transport, self.URL)) == ("tls", False, True)
+        assert server.exchanges == []
+
+    async def test_a_proxy_that_refuses_is_a_failed_connection(self, kind: TransportKind) -> None:
+        async def refuse(exchange: Exchange) -> None:
+            await exchange.reply(b"who are you?", status="407 Proxy Authentication Required")
+
+        async with serve_faults(refuse) as proxy, opened(kind, proxy=proxy.url) as transport:
+            assert outcome(await failure_of(transport, self.URL)) == ("connect", False, True)

@@ -15,8 +15,8 @@ against it. Names without `requests` or `tokens` are used for any period and nee
 is not per minute is dropped as a whole: spread evenly over a day, it would be a bad pace.
 
 Where input and output tokens are named apart, they are limits apart; a limit of both beside them (Anthropic's
-names the tighter of the two once more) says nothing new. Arbitrary text raises nothing; what cannot be read is
-None. Used only where the user set no limit.
+names the tighter of the two once more) says nothing new. Arbitrary text raises nothing; what cannot be read
+is None. Used only where the user set no limit.
 """
 
 from __future__ import annotations
