@@ -1,11 +1,11 @@
-"""Turns results into a Markdown page and, where matplotlib is installed, a plot."""
+"""Turns results into a Markdown page and, where matplotlib is installed, a plot: a panel for each part."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Row = Mapping[str, Any]
 
@@ -33,6 +33,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     if "ideal" in results:
         lines += ["", "## Share of the ideal throughput (concurrency / latency)", ""]
         lines += [*_ideal_table(results["ideal"])]
+        if held := _memory_by_concurrency(results["ideal"]):
+            lines += ["", "## Peak memory of the engine against concurrency", ""]
+            lines += _table(
+                ("in flight", "MB while it works", "KB for each beyond the first line's"),
+                [(f"{flight:,}", f"{mb:.0f}", kb) for flight, mb, kb in held],
+            )
     if "limits" in results:
         lines += ["", "## Use of limits", "", *_limits_table(results["limits"])]
     if "affinity" in results:
@@ -63,7 +69,7 @@ def _cpu_table(rows: Sequence[Row]) -> list[str]:
     cells = []
     for row in rows:
         if row["failure"]:
-            cells.append((row["label"], str(row["concurrency"]), row["failure"][:80], "", "", "", ""))
+            cells.append((row["label"], f"{row['concurrency']:,}", row["failure"][:80], "", "", "", ""))
             continue
         base = yardstick.get(row["concurrency"])
         cells.append(
@@ -104,6 +110,20 @@ def _ideal_table(rows: Sequence[Row]) -> list[str]:
         "peak MB", "conversations",
     )  # fmt: skip
     return _table(head, cells)
+
+
+def _memory_by_concurrency(rows: Sequence[Row]) -> list[tuple[int, float, str]]:
+    """(in flight, MB, KB for each conversation more than in the first line) of the engine, smallest first."""
+    peaks: dict[int, float] = {}
+    for row in rows:
+        if row["contender"] == "engine" and "work_peak_mb" in row:
+            flight = row["concurrency"]
+            peaks[flight] = max(row["work_peak_mb"], peaks.get(flight, 0.0))
+    found = sorted(peaks.items())
+    return [
+        (flight, mb, f"{(mb - found[0][1]) / (flight - found[0][0]) * 1000:.0f}" if place else "")
+        for place, (flight, mb) in enumerate(found)
+    ]
 
 
 def _limits_table(rows: Sequence[Row]) -> list[str]:
@@ -188,31 +208,71 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def plot(results: Mapping[str, Any], path: Path) -> bool:
-    """CPU per call and share of the ideal as bars; False where there is no matplotlib."""
-    if find_spec("matplotlib") is None:
+    """A panel of bars for each part that was measured; False where there is no matplotlib, or nothing."""
+    found = [panel for panel in _panels(results) if panel.bars]
+    if find_spec("matplotlib") is None or not found:
         return False
     import matplotlib  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415 - an extra
 
     matplotlib.use("Agg")
     from matplotlib import pyplot  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5), layout="constrained")
-    cpu = [row for row in results.get("cpu", ()) if "cpu_us_per_call" in row]
-    left.barh(
-        [f"{row['label']}, {row['concurrency']:,}" for row in cpu], [row["cpu_us_per_call"] for row in cpu]
-    )
-    left.set_xscale("log")
-    left.set_xlim(left=10)
-    left.set_xlabel("client CPU per call at zero latency, us")
-    ideal = [row for row in results.get("ideal", ()) if "steady" in row]
-    right.barh(
-        [f"{row['label']}, {row['latency_s']} s, {row['concurrency']:,}" for row in ideal],
-        [row["steady"] for row in ideal],
-    )
-    right.set_xlim(0, 1)
-    right.set_xlabel("share of the ideal throughput, steady window")
-    for axes in (left, right):
+    lines = (len(found) + 1) // 2
+    figure, places = pyplot.subplots(lines, 2, figsize=(14, 5 * lines), layout="constrained", squeeze=False)
+    for axes in places.flat[len(found) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(places.flat, found, strict=False):
+        axes.barh([name for name, _ in panel.bars], [value for _, value in panel.bars])
+        axes.set_xlabel(panel.what)
         axes.invert_yaxis()
-    figure.savefig(path, dpi=120)
+        if panel.is_log:
+            axes.set_xscale("log")
+            axes.set_xlim(left=10)
+        if panel.mark is not None:
+            axes.axvline(panel.mark, linestyle=":", color="grey")
+    machine = results["machine"]
+    figure.suptitle(f"{results['mode']}, {results['date']}: {machine['cpu']}, {machine['cores']} cores")
+    figure.savefig(path, dpi=110)
     pyplot.close(figure)
     return True
+
+
+class _Panel(NamedTuple):
+    """Bars by name; `mark` is a line across them."""
+
+    what: str
+    bars: Sequence[tuple[str, float]]
+    is_log: bool = False
+    mark: float | None = None
+
+
+def _panels(results: Mapping[str, Any]) -> Iterator[_Panel]:
+    cpu = [row for row in results.get("cpu", ()) if "cpu_us_per_call" in row]
+    yield _Panel(
+        "client CPU per call at zero latency, us",
+        [(f"{row['label']}, {row['concurrency']:,}", row["cpu_us_per_call"]) for row in cpu],
+        is_log=True,
+    )
+    ideal = [row for row in results.get("ideal", ()) if "steady" in row]
+    yield _Panel(
+        "share of the ideal throughput, steady window",
+        [(f"{row['label']}, {row['latency_s']} s, {row['concurrency']:,}", row["steady"]) for row in ideal],
+        mark=1.0,
+    )
+    yield _Panel(
+        "share of the server's limit that is used",
+        [(f"{row['name']}, {row['phase']}", row["share"]) for row in results.get("limits", ())],
+        mark=1.0,
+    )
+    yield _Panel(
+        "share of prompt tokens from the prefix cache",
+        [(row["name"], row["cached_share"]) for row in results.get("affinity", ()) if not row["repeat"]],
+    )
+    yield _Panel(
+        "peak memory of the engine by conversations in flight, MB",
+        [(f"{flight:,} in flight", mb) for flight, mb, _ in _memory_by_concurrency(results.get("ideal", ()))],
+    )
+    yield _Panel(
+        "peak memory of the engine by jobs, 64 in flight, MB",
+        [(f"{row['jobs']:,} jobs", row["work_peak_mb"]) for row in results.get("jobs_memory", ())],
+    )

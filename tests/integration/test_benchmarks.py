@@ -8,7 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from benchmarks import affinity, contenders, processes
+from benchmarks import affinity, contenders, processes, report
 from benchmarks.canned import ASSISTANT, SIMULATOR
 from benchmarks.prefix_cache import PrefixCache
 from benchmarks.server_limits import SlidingWindow, TokenBucket
@@ -93,3 +93,45 @@ def test_prefix_cache_counts_the_longest_prefix_that_is_held() -> None:
 
 def _request(messages: list[dict[str, str]]) -> bytes:
     return json.dumps({"model": SIMULATOR, "messages": messages}).encode()
+
+
+def test_a_page_and_a_plot_show_every_part_and_who_is_absent(tmp_path: Path) -> None:
+    def row(name: str, concurrency: int, **figures: float) -> dict[str, object]:
+        every = {key: [value, value] for key, value in figures.items()}
+        return {"contender": name, "label": name, "concurrency": concurrency, "conversations": 8,
+                "latency_s": 0.5, "repeats": 2, "failure": "", "all": every, **figures}  # fmt: skip
+
+    shares = {"steady": 0.9, "start": 0.8, "tail": 0.5, "cpu_us_per_call": 200.0, "peak_mb": 90.0}
+    results = {
+        "mode": "quick",
+        "date": "2030-01-01",
+        "machine": {"cpu": "a CPU", "cores": 2, "memory_gb": 8.0, "python": "3.11.0", "load": 0.5},
+        "versions": {"engine": "0"},
+        "absent": {"litellm": "pip: no such version"},
+        "fsync": {"median_ms": 0.2, "p95_ms": 0.3},
+        "cpu": [
+            row("engine", 64, cpu_us_per_call=150.0, calls_per_s=4000.0, peak_mb=80.0),
+            row("script", 64, cpu_us_per_call=100.0, calls_per_s=6000.0, peak_mb=60.0),
+            {"contender": "litellm", "label": "litellm", "concurrency": 1024, "failure": "absent: pip: no"},
+        ],
+        "ideal": [row("engine", n, work_peak_mb=mb, **shares) for n, mb in ((64, 80.0), (1064, 130.0))],
+        "limits": [
+            {"name": "requests/min", "phase": "x 1", "is_known": True, "share": 0.98, "calls": 99,
+             "refused": 1, "refused_share": 0.01, "p95_over_unloaded": 1.1, "seconds": 90.0}
+        ],
+        "affinity": [
+            {"name": "four replicas", "cached_share": 0.7, "of_attainable": 0.95, "calls_per_s": 9.0,
+             "failed": 0, "by_replica": [1, 2], "repeat": 0}
+        ],
+        "jobs_memory": [{"jobs": 500, "work_peak_mb": 70.0, "peak_mb": 90.0, "dataset_us_per_call": 9.0}],
+    }  # fmt: skip
+    page = report.markdown(results)
+    assert "Absent: litellm (pip: no such version)." in page
+    assert "| litellm | 1,024 | absent: pip: no |" in page
+    assert "| engine | 64 | 150 (150-150) | 1.50 |" in page
+    assert "| 1,064 | 130 | 50 |" in page
+    for part in ("Use of limits", "Prefix-cache affinity", "against the number of jobs"):
+        assert part in page
+    assert report.plot(results, tmp_path / "all.png")
+    assert (tmp_path / "all.png").stat().st_size > 10_000
+    assert not report.plot({"machine": results["machine"]}, tmp_path / "none.png")
