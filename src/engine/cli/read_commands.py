@@ -87,7 +87,10 @@ def status(run_name: str, runs_dir: Path, as_json: bool, is_watching: bool, ever
     click.echo(
         f"  calls          {facts['calls']} paid replies, {facts['possibly_paid']} possibly paid{lost}"
     )
-    click.echo(f"  tokens         {facts['prompt_tokens']} in, {facts['completion_tokens']} out")
+    click.echo(
+        f"  tokens         {facts['prompt_tokens']} in ({facts['cached_tokens']} of them cached), "
+        f"{facts['completion_tokens']} out"
+    )
     if facts["stopped_because"]:
         click.echo(f"  because        {facts['stopped_because']}")
     if facts["cost"]:

@@ -1,0 +1,19 @@
+"""The progress line: what a person reads of a run at work."""
+
+from __future__ import annotations
+
+from engine.cli.display import Display
+from engine.llm.caller import CallCounts
+from engine.runner.progress import RunProgress
+from engine.schema.call import Usage
+
+
+def line(usage: Usage) -> str:
+    progress = RunProgress(planned=4, ended={"goodbye": 1}, calls=CallCounts(replies=8, usage=usage))
+    return Display("r", progress, is_quiet=False)._status()
+
+
+def test_the_share_of_cached_tokens_is_shown_where_a_server_reports_any() -> None:
+    assert "64% of tokens in cached" in line(Usage(1_000, 200, 640))
+    assert "cached" not in line(Usage(1_000, 200))
+    assert line(Usage(0, 0, 5))  # a server's nonsense is no reason to end a run
