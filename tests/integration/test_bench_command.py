@@ -32,13 +32,14 @@ def test_a_server_of_ones_own_is_measured_up_to_its_slots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plot = tmp_path / "bench.png"
-    with running_server(latency_s=0.05, slots=4, cache_tokens=10**6) as server:
+    with running_server(latency_s=0.1, slots=4, cache_tokens=10**6) as server:
         url = server.base_urls[0]
         options = ["--base-url", url, "--model", "bench-assistant", "--levels", "1,4,16", "--seconds", "1"]
         assert exit_code_of(["bench", *options, "--json", "--plot", str(plot)]) == 0
         stats = server.stats()
     facts = json.loads(capsys.readouterr().out)
-    assert facts["suggested_concurrency"] == 4
+    # Which of the two that bring the same is for tests in virtual time (tests/unit/runner/test_sweep.py).
+    assert facts["suggested_concurrency"] in (4, 16)
     assert facts["engine"] == __version__
     assert facts["endpoints"] == {"default": url.removesuffix("/v1")}
     one, four, sixteen = facts["levels"]

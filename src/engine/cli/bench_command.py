@@ -13,7 +13,7 @@ import anyio
 import click
 import orjson
 
-from engine.cli.budget_options import budget_options, with_budget
+from engine.cli.budget_options import with_budget
 from engine.cli.readiness import check_ready
 from engine.cli.run_options import ModelOptions, build_config
 from engine.cli.serving import loop_options, serving_endpoints
@@ -58,7 +58,8 @@ _STREAM_HEAD = "  TTFT p50       p95  TPOT p50       p95"
     "--max-calls", type=click.IntRange(1), metavar="N", help="End after the level in which N calls were made."
 )
 @click.option("--stream", is_flag=True, help="Ask for streams: TTFT and TPOT are measured, too.")
-@budget_options
+@click.option("--max-cost", type=float, metavar="USD", help="Stop before it has cost more.")
+@click.option("--max-tokens", type=int, metavar="N", help="Stop before it has used more.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE",
               help="Write a plot (.png or .svg; extra [bench]).")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the figures as JSON.")
