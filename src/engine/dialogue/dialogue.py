@@ -214,7 +214,7 @@ class Dialogue:
         if self._round >= self._rules.max_rounds:
             return self._finish(EndReason.MAX_ROUNDS)
         self._state = _State.USER_TURN
-        return self._ask(Role.USER, ("user", f"{text}\n\n{self._prompts.end_prompt}"))
+        return self._ask(Role.USER, ("user", text + before_answer(self._prompts)))
 
     def _finish(self, reason: EndReason) -> Ask | None:
         self.end_reason = reason
@@ -254,6 +254,11 @@ class Dialogue:
         if finish_reason == "length":
             flags = (*flags, "truncated")
         self.turns.append(Turn(role, text, finish_reason, flags))
+
+
+def before_answer(prompts: Prompts) -> str:
+    """What follows an assistant's turn in what the simulator sees."""
+    return f"\n\n{prompts.end_prompt}"
 
 
 def _setup(style: str, parts: Sequence[str], acknowledgement: str) -> list[Message]:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules
+from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules, before_answer
 from engine.errors import JournalDamaged
 from engine.schema.call import CallKey, CallRecord, Reply, Usage
 from engine.schema.conversation import REHEARSAL_MARK, STAGE, EndReason, Role
 from engine.schema.job import Job, without_cell
 from engine.schema.scenario import Prompts
 from engine.wire.formats import decode_recorded
-from engine.wire.message_log import MessageLog
+from engine.wire.message_log import MessageLog, Utterances
 
 
 class Question(NamedTuple):
@@ -55,7 +55,8 @@ class Exchange:
         self.job = job
         self._keeps_requests = keeps_requests
         self.dialogue = Dialogue(prompts, rules)
-        self._logs = {Role.USER: MessageLog(), Role.ASSISTANT: MessageLog()}
+        utterances = Utterances(before_answer(prompts))
+        self._logs = {Role.USER: MessageLog(utterances), Role.ASSISTANT: MessageLog(utterances)}
         self.seqs: list[int] = []
         self.usage = {Role.USER: Usage(), Role.ASSISTANT: Usage()}
         self.served_models: dict[Role, set[str]] = {Role.USER: set(), Role.ASSISTANT: set()}

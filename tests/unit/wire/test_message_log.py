@@ -8,10 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.wire.message_log import MessageLog
+from engine.wire.message_log import MessageLog, Utterances
 
 ROLES = st.sampled_from(["system", "user", "assistant"])
-MESSAGE = st.tuples(ROLES, st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+MESSAGE = st.tuples(ROLES, TEXT)
 MESSAGES = st.lists(MESSAGE, max_size=8)
 
 
@@ -83,3 +84,27 @@ def test_asking_for_the_digest_does_not_change_it() -> None:
     log = log_of([("user", "a")])
     assert log.digest() == log.digest()
     assert repr(log) == "MessageLog(1 messages, 29 bytes)"
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), max_size=8), st.text(max_size=4)
+)
+def test_sides_that_share_what_is_said_send_what_they_would_alone(said: list[str], ending: str) -> None:
+    ending = ending.encode("utf-8", "ignore").decode()
+    shared = Utterances(ending)
+    with_ending, without = MessageLog(shared), MessageLog(shared)
+    for text in said:
+        with_ending.extend([("user", text + ending)])
+        without.extend([("assistant", text)])
+    assert state(with_ending) == state(log_of([("user", text + ending) for text in said]))
+    assert state(without) == state(log_of([("assistant", text) for text in said]))
+
+
+def test_both_sides_hold_the_same_bytes() -> None:
+    shared = Utterances("\n\nend?")
+    one, other = MessageLog(shared), MessageLog(shared)
+    one.extend([("user", "x" * 1000 + "\n\nend?")])
+    other.extend([("assistant", "x" * 1000)])
+    assert {id(piece) for piece in one._pieces if len(piece) == 1000} == {
+        id(piece) for piece in other._pieces if len(piece) == 1000
+    }
