@@ -10,7 +10,8 @@ side, in flight (here) and rate (`pace`), and each answers for its own refusals:
                                                call now and then; what had been accepted is the rate
 
 Calls that were under way when the last refusal came bring no news when they are refused too. How the
-limit grows, and how a queue is told, is the business of `climb`.
+limit grows, and how a queue is told, is the business of `climb`; whether what looks like a rate is a limit in
+flight that fell, that of `cap_trial`.
 
 Pure: no task, no timer, no clock. Each event is constant work, and memory is constant.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import math
 
+from engine.llm.cap_trial import CapTrial
 from engine.llm.climb import Climb
 from engine.llm.pace import MARGIN, Pace
 from engine.llm.refusals import LOAD, Refusals, Trial
@@ -53,8 +55,6 @@ MOST_SCATTERED = 0.5
 FAR = 16
 FIRST_RESTART_S = 20.0
 LONGEST_RESTART_S = 300.0
-# Refusals in a row with the same number in service: then that number is the limit, not a rate.
-ALIKE = 4
 
 
 class Governor:
@@ -66,11 +66,10 @@ class Governor:
     """
 
     __slots__ = (
-        "_after_trial", "_alike", "_began_at", "_best", "_climb", "_cut_at", "_dry_at", "_dry_window",
-        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_is_sure", "_last_served",
-        "_low_at", "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit",
-        "_period_rate", "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut",
-        "_story", "_trial",
+        "_after_trial", "_began_at", "_best", "_cap", "_climb", "_cut_at", "_dry_at", "_dry_window",
+        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_is_sure", "_low_at",
+        "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
+        "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut", "_story", "_trial",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
@@ -88,7 +87,8 @@ class Governor:
         self._period_at = -math.inf
         self._period_limit = self._climb.limit
         self._period_accepted = self._period_window = 0
-        self._lows = self._alike = self._last_served = self._holds = 0
+        self._lows = self._holds = 0
+        self._cap = CapTrial()
         self._low_at = self._held_until = -math.inf
         self._dry_at = math.inf
         # In a drought: when its one call was sent, and after which time it would have been refused.
@@ -159,6 +159,7 @@ class Governor:
         `is_saturated`: callers wait, or nearly all of the limit is used, so that success says something.
         """
         self._in_service = in_service
+        self._cap.served(in_service)
         if now - latency_s > self._cut_at:
             self._holds = 0
             if self._probed_at < math.inf:
@@ -201,9 +202,7 @@ class Governor:
                 climb.cut(in_service)
             return
         self._open_period(now)
-        is_alike = abs(in_service - self._last_served) <= 0.005 * in_service
-        self._alike = self._alike + 1 if is_alike else 0
-        self._last_served = in_service
+        self._cap.refused(in_service)
         self._cut_at = now
         climb.begin_small()
         if climb.is_starting and in_service:
@@ -369,13 +368,19 @@ class Governor:
         self._period_accepted = self._pace.total
         self._period_window = self._pace.in_window
         self._lows = 0
-        self._alike = 0
+        self._cap.forget()
+        if not self._pace.is_known:
+            self._cap.rest(now)
 
     def _slow_down(self, now: float, in_service: int) -> None:
+        if not self._pace.is_windowed and self._cap.is_due(now):
+            self._cap.begin(now, self._pace.lift())
+            self._refusals.forget()
+            self._climb.cut(in_service)
+            self._lows = 0
+            return
         self._lows += 1
         self._pace.cut(now, nth=self._lows, since=self._period_at)
-        if self._alike >= ALIKE:
-            self._climb.cut(in_service)
 
     def _refused_low(self, now: float, in_service: int) -> None:
         """Refused at what had been served: either a rate is used up, or the limit in flight fell."""
@@ -383,9 +388,15 @@ class Governor:
         if self._pace.is_known:
             self._slow_down(now, in_service)
             return
+        if self._cap.is_near(now, in_service, climb.limit):
+            climb.cut(in_service)
+            return
         if self._refusals.background and in_service + 1 >= 0.9 * climb.limit:
             # The alarm came late, so what was accepted until it says nothing of a rate.
             climb.cut(in_service)
+            return
+        if self._is_rate_after_all(now):
+            self._slow_down(now, in_service)
             return
         self._lows += 1
         since_s, accepted = now - self._period_at, self._pace.total - self._period_accepted
@@ -402,6 +413,15 @@ class Governor:
             return
         # The rate answers from here on.
         climb.set_limit(max(climb.limit, self._period_limit))
+
+    def _is_rate_after_all(self, now: float) -> bool:
+        """Whether a limit in flight was tried and was none; the rate that was known holds again then."""
+        lifted = self._cap.end(now)
+        if lifted is None or self._pace.is_known:
+            return False
+        self._pace.restore(now, lifted)
+        self._climb.set_limit(max(self._climb.limit, self._period_limit))
+        return True
 
     def _hold(self, now: float, retry_after_s: float | None) -> None:
         """Send nothing for a while, then one call."""
@@ -429,9 +449,11 @@ class Governor:
         lasted_s = now - self._dry_at
         self._dry_at = self._probed_at = math.inf
         self._held_until = -math.inf
-        self._lows = self._alike = 0
+        self._lows = 0
+        self._cap.forget()
         self._refusals.forget()
         pace = self._pace
+        self._is_rate_after_all(now)
         if lasted_s < QUIET_S and not pace.is_known and self._in_service >= STILL_SERVED * self._period_limit:
             self._climb.set_limit(self._in_service + 1)  # a limit in flight that fell
             return

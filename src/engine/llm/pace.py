@@ -36,6 +36,9 @@ STORED_S = 0.05
 SLOWEST = 0.05
 SLOWEST_GUESS = 0.5
 
+# Rate, ceiling, and whether the ceiling is a window's and confirmed.
+Known = tuple[float, float, bool, bool]
+
 
 class Pace:
     """The rate of one endpoint; `rate` is infinite while none is known."""
@@ -136,6 +139,19 @@ class Pace:
         self._step = DOUBTED_STEP if is_doubted else FIRST_STEP
         self._at, self._replies = now, 0
         self._next_at = max(self._next_at, now + 1 / self.rate)
+
+    def lift(self) -> Known:
+        """Let no rate hold any more; what to `restore` where it turns out that one did."""
+        known = self.rate, self._ceiling, self.is_windowed, self.is_confirmed
+        self.rate, self._ceiling = math.inf, 0.0
+        self.is_windowed = self.is_confirmed = False
+        self._next_at = -math.inf
+        return known
+
+    def restore(self, now: float, known: Known) -> None:
+        """Go on at the rate that was known when it was lifted."""
+        rate, self._ceiling, self.is_windowed, self.is_confirmed = known
+        self.set(now, rate)
 
     def guess(self, now: float, rate: float) -> None:
         """Go on at `rate`, of which nothing is known: it grows fast until a call is refused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
+from statistics import mean
 
 import pytest
 from tests.doubles.simulated_server import (
@@ -69,6 +70,22 @@ class TestCapInFlight:
         server.most = 100
         loop.run(180)
         assert loop.run(240).rate >= 0.9 * 100 / (0.5 * MEAN)
+
+    @pytest.mark.parametrize("most", [16, 64, 250])
+    def test_is_not_taken_for_a_rate_when_it_falls(self, most: int) -> None:
+        halved, doubled = [], []
+        for seed in range(1, 9):
+            server = InFlightCap(most)
+            loop = Loop(server, max(256, 2 * most), lognormal(0.5, 0.4), seed)
+            loop.run(90)
+            server.most = most // 2
+            halved.append(loop.run(180).rate)
+            server.most = most
+            loop.run(210)
+            doubled.append(loop.run(270).rate)
+        allowed = most / (0.5 * math.exp(0.4**2 / 2))
+        assert mean(halved) >= 0.9 * allowed / 2
+        assert mean(doubled) >= 0.85 * allowed
 
 
 class TestChance:

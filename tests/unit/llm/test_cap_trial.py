@@ -1,0 +1,89 @@
+"""A limit in flight that fell is told by where calls are refused, and tried."""
+
+from __future__ import annotations
+
+from engine.llm.cap_trial import ALIKE, DOUBTED_S, REST_S, TRIAL_S, CapTrial
+
+RATE = (10.0, 12.0, False, True)
+
+
+def suspicious(in_service: int = 32) -> CapTrial:
+    cap = CapTrial()
+    for _ in range(ALIKE):
+        cap.refused(in_service)
+        cap.served(in_service - 1)
+    return cap
+
+
+def test_refusals_at_one_number_are_suspicious() -> None:
+    assert suspicious().is_due(100.0)
+
+
+def test_not_before_there_are_enough_of_them() -> None:
+    cap = CapTrial()
+    for _ in range(ALIKE - 1):
+        cap.refused(32)
+        assert not cap.is_due(100.0)
+
+
+def test_not_where_they_are_spread() -> None:
+    cap = CapTrial()
+    for in_service in (40, 36, 32, 28):
+        cap.refused(in_service)
+    assert not cap.is_due(100.0)
+
+
+def test_not_where_more_were_served_meanwhile() -> None:
+    cap = suspicious()
+    cap.served(33)
+    assert not cap.is_due(100.0)
+
+
+def test_what_was_served_before_says_nothing() -> None:
+    cap = CapTrial()
+    cap.served(64)
+    for _ in range(ALIKE):
+        cap.refused(32)
+    assert cap.is_due(100.0)
+
+
+def test_the_rate_holds_again_where_it_was_one() -> None:
+    cap = suspicious()
+    cap.begin(100.0, RATE)
+    assert cap.end(101.0) == RATE
+    assert cap.end(101.0) is None
+
+
+def test_what_was_lifted_long_ago_is_forgotten() -> None:
+    cap = suspicious()
+    cap.begin(100.0, RATE)
+    assert cap.end(101.0 + DOUBTED_S) is None
+
+
+def test_a_trial_that_failed_is_put_off_longer_and_longer() -> None:
+    cap, now, waits = CapTrial(), 0.0, []
+    for _ in range(4):
+        start = now
+        for _ in range(ALIKE):
+            cap.refused(32)
+        while not cap.is_due(now):
+            now += 1.0
+        waits.append(now - start)
+        cap.begin(now, RATE)
+        cap.end(now + 1.0)
+    assert waits == [0.0, 2 * REST_S + 1, 4 * REST_S + 1, 8 * REST_S + 1]
+    cap.rest(now + REST_S + 1)  # one held
+    for _ in range(ALIKE):
+        cap.refused(32)
+    assert cap.is_due(now + REST_S + 1)
+
+
+def test_a_refusal_just_below_the_number_means_a_bit_less() -> None:
+    cap = suspicious()
+    cap.begin(100.0, RATE)
+    assert cap.is_near(100.1, 30, 32)
+    assert not cap.is_near(100.1, 20, 32)
+    assert not cap.is_near(100.1 + TRIAL_S, 30, 32)
+    for _ in range(ALIKE):
+        cap.refused(30)
+    assert not cap.is_near(100.2, 30, 32)
