@@ -10,8 +10,9 @@ side, in flight (here) and rate (`pace`), and each answers for its own refusals:
                                                call now and then; what had been accepted is the rate
 
 Calls that were under way when the last refusal came bring no news when they are refused too. How the
-limit grows, and how a queue is told, is the business of `climb`; whether what looks like a rate is a limit in
-flight that fell, that of `cap_trial`.
+limit grows, and how a queue is told, is the business of `climb`; whether refusals are chance, that of
+`chance_trial`; whether what looks like a rate is a limit in flight that fell, that of `cap_trial`; how long
+to hold, and what a window held, that of `drought`.
 
 Pure: no task, no timer, no clock. Each event is constant work, and memory is constant.
 """
@@ -21,35 +22,18 @@ from __future__ import annotations
 import math
 
 from engine.llm.cap_trial import CapTrial
+from engine.llm.chance_trial import ChanceTrial
 from engine.llm.climb import Climb
+from engine.llm.drought import Drought
 from engine.llm.pace import MARGIN, Pace
-from engine.llm.refusals import LOAD, Refusals, Trial
+from engine.llm.refusals import Refusals
 
 # Refusals further apart are not one story.
 QUIET_S = 10.0
-# The first calls of a run were few: a window that opens again lets only so many through at first.
-FIRST_CALLS_S = 2.5
 # Refusals that do not come together slow a known rate down so often before a trial.
 SCATTERED_CUTS = 4
-# A call that has not been refused so long after it was sent is served; at least, and by what refusals take.
-PATIENCE_S = 0.1
-LONGEST_HOLD_S = 5.0
-# Between two moments at which all was used up, so that what was accepted meanwhile says what is allowed.
-EMPTIED_S = 5.0
-# A window of a minute that holds fewer calls is not taken for one the first time.
-FEWEST_IN_WINDOW = 20
-# Calls a second, below which a step of one call in flight is too coarse to hold a rate.
-SLOW = 15.0
 # With so much of the limit in service when calls are accepted again, it is no rate that was used up.
 STILL_SERVED = 0.3
-# The largest share that is taken for chance while the limit still doubles.
-MOST_AT_START = 0.06
-# So large a share is no chance before it stays the same at half of the load.
-DOUBTFUL = 0.08
-# Before, few calls are in flight, and a trial of half of them would take long.
-EARLY_S = 30.0
-# A few scattered refusals tell no greater share, and a trial is to ask for enough to see something.
-MOST_SCATTERED = 0.5
 # Where a rate is so far below what was once served through ten seconds, and refusals go on, all is forgotten;
 # after so long at first.
 FAR = 16
@@ -66,10 +50,8 @@ class Governor:
     """
 
     __slots__ = (
-        "_after_trial", "_began_at", "_best", "_cap", "_climb", "_cut_at", "_dry_at", "_dry_window",
-        "_emptied", "_first_refused_at", "_held_until", "_holds", "_in_service", "_is_sure", "_low_at",
-        "_lows", "_pace", "_patience_s", "_period_accepted", "_period_at", "_period_limit", "_period_rate",
-        "_period_window", "_probed_at", "_refusals", "_restart_after_s", "_start_was_cut", "_story", "_trial",
+        "_best", "_cap", "_chance", "_climb", "_cut_at", "_drought", "_held_until", "_in_service", "_low_at",
+        "_lows", "_pace", "_period_accepted", "_period_at", "_period_limit", "_refusals", "_restart_after_s",
     )  # fmt: skip
 
     def __init__(self, most: int = 100_000) -> None:
@@ -79,34 +61,20 @@ class Governor:
 
     def _learn(self, most: int) -> None:
         """Begin with nothing known."""
-        self._began_at = math.inf
         self._pace = Pace()
         self._climb = Climb(most)
-        self._cut_at = -math.inf
+        self._refusals = Refusals()
+        self._chance = ChanceTrial(self._climb, self._pace, self._refusals)
+        self._cap = CapTrial()
+        self._drought = Drought()
+        self._cut_at = self._held_until = -math.inf
+        self._in_service = 0
         # A period: refusals with less than QUIET_S between them. `_lows`: those without a step up to blame.
         self._period_at = -math.inf
         self._period_limit = self._climb.limit
-        self._period_accepted = self._period_window = 0
-        self._lows = self._holds = 0
-        self._cap = CapTrial()
-        self._low_at = self._held_until = -math.inf
-        self._dry_at = math.inf
-        # In a drought: when its one call was sent, and after which time it would have been refused.
-        self._probed_at = math.inf
-        self._patience_s = PATIENCE_S
-        self._dry_window = 0
-        # When all was last used up, and how many had been accepted until then.
-        self._emptied = (math.inf, 0)
-        self._story = (0.0, 0)
-        self._in_service = 0
-        self._refusals = Refusals()
-        self._trial: Trial | None = None
-        self._is_sure = False
-        # The limit and the rate to go on with where a trial finds chance.
-        self._after_trial = (self._climb.limit, math.inf)
-        self._period_rate = math.inf
-        self._start_was_cut = False
-        self._first_refused_at = 0
+        self._period_accepted = 0
+        self._lows = 0
+        self._low_at = -math.inf
 
     @property
     def most(self) -> int:
@@ -133,8 +101,8 @@ class Governor:
 
     def wait_s(self, now: float) -> float:
         """Seconds until the next call may be sent; 0 = now."""
-        if self._probed_at < math.inf:
-            wait_s = self._probed_at + self._patience_s - now
+        if self._drought.is_probing:
+            wait_s = self._drought.patience_left_s(now)
             if wait_s > 0:
                 return wait_s
             # It has not been refused, so it is served.
@@ -143,11 +111,10 @@ class Governor:
 
     def on_send(self, now: float) -> None:
         """A call is sent."""
-        self._began_at = min(self._began_at, now)
         self._pace.sent(now)
         self._refusals.sent(now)
-        if self._dry_at < math.inf:
-            self._probed_at = now
+        if self._drought.is_on:
+            self._drought.sent(now)
 
     # Replies
 
@@ -161,11 +128,13 @@ class Governor:
         self._in_service = in_service
         self._cap.served(in_service)
         if now - latency_s > self._cut_at:
-            self._holds = 0
-            if self._probed_at < math.inf:
+            self._drought.holds = 0
+            if self._drought.is_probing:
                 self._end_drought(now)
-        if self._trial is not None:
-            self._judge(self._trial, now)
+        test = self._chance.test
+        if test is not None:
+            if self._chance.judge(now, test):
+                self._lows = 0
             return
         if self._pace.is_known:
             self._pace.replied(now, is_saturated=is_saturated)
@@ -179,13 +148,13 @@ class Governor:
         self, now: float, *, sent_at: float, in_service: int, retry_after_s: float | None
     ) -> None:
         """A call that was sent at `sent_at` was refused; `in_service` others are in the air."""
-        climb = self._climb
+        climb, chance, drought = self._climb, self._chance, self._drought
         self._pace.refused(now)
         self._refusals.refused(sent_at)
         self._in_service = in_service
-        self._patience_s = max(0.9 * self._patience_s, 3 * (now - sent_at), PATIENCE_S)
-        if self._dry_at < math.inf:
-            if sent_at >= self._probed_at:
+        drought.refused(now, sent_at)
+        if drought.is_on:
+            if drought.is_probe(sent_at):
                 self._cut_at = now
                 self._hold(now, retry_after_s)
             return
@@ -207,16 +176,12 @@ class Governor:
         climb.begin_small()
         if climb.is_starting and in_service:
             climb.rested_at = now
-            self._start_was_cut = True
+            chance.start_was_cut = True
             climb.cut(in_service)
         elif self._is_wall(in_service):
             self._hold(now, retry_after_s)
-        elif self._is_slow_rate(now, in_service):
-            since, accepted = self._story
-            rate = (self._pace.total - accepted) / (now - since)
-            self._pace.set(now, rate * MARGIN, ceiling=rate)
-            climb.set_limit(max(climb.limit, self._after_trial[0]))
-            self._refusals.forget()
+        elif chance.is_slow_rate(now, in_service):
+            chance.hold_slow_rate(now)
         elif self._pace.is_used(now) and in_service + 1 < 0.9 * climb.limit:
             self._slow_down(now, in_service)
         elif not is_low:
@@ -235,7 +200,7 @@ class Governor:
         return (
             pace.is_known
             and not pace.is_windowed
-            and now - self._began_at >= self._restart_after_s
+            and now - pace.began_at >= self._restart_after_s
             and pace.rate <= self._best / FAR
             and self._refusals.is_frequent
         )
@@ -248,95 +213,17 @@ class Governor:
 
     def _is_chance(self, now: float, sent_at: float, in_service: int) -> bool:
         """Whether a refusal is to change nothing: chance explains it, or may, until a trial has ended."""
-        climb, refusals, trial = self._climb, self._refusals, self._trial
-        if trial is not None:
-            if refusals.last <= trial.first:
-                return True
-            trial.refuse()
-            if not refusals.is_dense:
-                self._judge(trial, now)
-                return True
-            self._trial, self._is_sure = None, False  # a limit after all
-            return False
-        if refusals.is_explained():
+        chance, test = self._chance, self._chance.test
+        if test is not None:
+            if self._refusals.last <= test.first:
+                return True  # it was sent before the trial
+            if not chance.refused(test):
+                return False
+            if chance.judge(now, test):
+                self._lows = 0
             return True
-        is_step = climb.is_probing and climb.is_up
-        if (is_step and in_service >= climb.base) or (sent_at <= self._cut_at and not refusals.is_dense):
-            refusals.drop_last()  # the step is to blame, or it was under way
-            return False
-        if refusals.is_first:
-            self._after_trial = climb.limit, self._pace.rate
-            self._first_refused_at = in_service
-            self._story = now, self._pace.total
-        if refusals.is_dense or self._pace.in_window == 0:
-            return False
-        if climb.is_starting:
-            # It doubles: a limit would show at once, and what stays alike meanwhile is chance.
-            if refusals.are_enough and in_service > 1.3 * self._first_refused_at:
-                refusals.settle_background(min(refusals.share, MOST_AT_START))
-            return True
-        if self._pace.is_known and self._lows < SCATTERED_CUTS:
-            return False
-        if refusals.are_enough:
-            share = min(refusals.share, MOST_SCATTERED)
-            self._trial = Trial(share, refusals.sent_total)
-            climb.is_probing = False
-            since, accepted = self._story
-            self._story = now - since, self._pace.total - accepted
-            limit, rate = self._after_trial
-            if math.isinf(rate) and self._pace.is_known:
-                rate = self._pace.rate  # it has been found since
-            self._after_trial = max(limit, climb.limit), max(rate, self._pace.rate)
-            load = LOAD * (1 - share)
-            if self._pace.is_known:
-                self._pace.rate = min(self._pace.rate * load, self._pace.recent_rate(now, 10) * LOAD)
-            else:
-                climb.set_limit(int(min(climb.limit, in_service + 1) * load))
-            return True
-        return in_service < climb.base or in_service == 0
-
-    def _judge(self, trial: Trial, now: float) -> None:
-        climb, refusals = self._climb, self._refusals
-        is_chance = trial.verdict(refusals.sent_total)
-        if is_chance is None:
-            return
-        found = trial.found_share(refusals.sent_total)
-        if is_chance and found >= DOUBTFUL and not (self._is_sure or now - self._began_at < EARLY_S):
-            # It may still have been too much for a limit that fell: once more, with half of it.
-            self._is_sure = True
-            self._trial = Trial(found, refusals.sent_total)
-            if self._pace.is_known:
-                self._pace.set(now, self._pace.rate / 2)
-            else:
-                climb.set_limit(climb.limit // 2)
-            return
-        was_halved, self._trial, self._is_sure = self._is_sure, None, False
-        limit, rate = self._after_trial
-        if was_halved and not is_chance:
-            # It lies between the loads of the two trials.
-            if self._pace.is_known:
-                self._pace.set(now, 1.5 * self._pace.rate, ceiling=2 * self._pace.rate)
-            else:
-                climb.set_limit(round(1.5 * climb.limit))
-        elif is_chance:
-            refusals.settle_background(found)
-            if self._pace.is_known:
-                self._pace.set(now, self._pace.rate, ceiling=rate)
-            climb.set_limit(limit)
-            climb.begin_again(is_starting=self._start_was_cut)
-            self._start_was_cut = False
-        elif self._pace.is_known:
-            self._pace.set(now, self._pace.rate, ceiling=min(rate, self._pace.rate / LOAD))
-        else:
-            seconds, accepted = self._story
-            if seconds >= 1 and 10 <= accepted <= SLOW * seconds:
-                self._pace.set(now, accepted / seconds * MARGIN, ceiling=accepted / seconds)
-                climb.set_limit(limit)
-            else:
-                climb.set_limit(round(limit * (1 - trial.share) * MARGIN))
-        refusals.forget()
-        self._lows = 0
-        climb.base = climb.limit
+        is_cut_first = self._pace.is_known and self._lows < SCATTERED_CUTS
+        return chance.explains(now, in_service, is_late=sent_at <= self._cut_at, is_cut_first=is_cut_first)
 
     def _is_wall(self, in_service: int) -> bool:
         """Whether nothing at all is accepted any more, rather than a little less."""
@@ -346,27 +233,12 @@ class Governor:
             return self._refusals.is_run(4) and in_service + 1 < 0.9 * self._climb.limit
         return self._refusals.is_run(8) and in_service + 1 < 0.9 * self._period_limit
 
-    def _is_slow_rate(self, now: float, in_service: int) -> bool:
-        """Whether refusals go on at a rate that a few calls in flight are too coarse to hold."""
-        since, accepted = self._story
-        accepted = self._pace.total - accepted
-        return (
-            not self._pace.is_known
-            and self._refusals.are_enough
-            and not self._climb.is_starting
-            and in_service <= self._first_refused_at / 2
-            and now - since >= 1
-            and 10 <= accepted <= SLOW * (now - since)
-        )
-
     def _open_period(self, now: float) -> None:
-        if now - self._cut_at <= QUIET_S or self._dry_at < math.inf:
+        if now - self._cut_at <= QUIET_S:
             return
         self._period_at = now
         self._period_limit = self._climb.limit
-        self._period_rate = self._pace.rate
         self._period_accepted = self._pace.total
-        self._period_window = self._pace.in_window
         self._lows = 0
         self._cap.forget()
         if not self._pace.is_known:
@@ -425,29 +297,12 @@ class Governor:
 
     def _hold(self, now: float, retry_after_s: float | None) -> None:
         """Send nothing for a while, then one call."""
-        if self._dry_at == math.inf:
-            self._dry_at = now
-            since, accepted = self._emptied
-            self._emptied = now, self._pace.total
-            # Empty then and now, so what was accepted between is what came in.
-            if self._pace.is_known and not self._pace.is_windowed and now - since >= EMPTIED_S:
-                self._pace.bound((self._pace.total - accepted) / (now - since))
-        self._probed_at = math.inf
-        self._dry_window = self._pace.in_window
-        hold_s = min(0.25 * 2.0 ** min(self._holds, 10), LONGEST_HOLD_S)
-        self._holds += 1
-        # The likeliest end of the first drought, if it is a window's.
-        until_window_s = self._pace.window_ends_at() - now
-        if until_window_s > 0:
-            hold_s = min(hold_s, until_window_s + FIRST_CALLS_S)
-        if retry_after_s is not None:
-            hold_s = max(hold_s, min(retry_after_s, 120.0))
+        hold_s = self._drought.hold(now, self._pace, retry_after_s)
         self._held_until = max(self._held_until, now + hold_s)
 
     def _end_drought(self, now: float) -> None:
         """A call is served again: now the rate is known."""
-        lasted_s = now - self._dry_at
-        self._dry_at = self._probed_at = math.inf
+        lasted_s = self._drought.end(now)
         self._held_until = -math.inf
         self._lows = 0
         self._cap.forget()
@@ -459,16 +314,7 @@ class Governor:
             return
         self._climb.set_limit(max(self._climb.limit, self._period_limit))
         if lasted_s >= QUIET_S:
-            # A window of a minute, most likely. It opened after the last refusal: so what was accepted in the
-            # minute before now was in it, and all of it if that was the first minute.
-            is_first = 0 <= now - pace.window_ends_at() <= FIRST_CALLS_S + LONGEST_HOLD_S
-            window = self._dry_window if is_first else max(pace.in_window, self._dry_window / 2)
-            if window < FEWEST_IN_WINDOW:
-                # An outage, more likely.
-                pace.guess(now, window / 60)
-                return
-            pace.is_windowed = True
-            pace.set(now, window / 60 * MARGIN, ceiling=window / 60)
+            self._drought.open_window(now, pace)
         elif pace.is_known:
             pace.is_confirmed = pace.is_confirmed or pace.is_windowed
             pace.set(now, pace.rate * MARGIN)

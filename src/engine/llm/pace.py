@@ -41,12 +41,11 @@ Known = tuple[float, float, bool, bool]
 
 
 class Pace:
-    """The rate of one endpoint; `rate` is infinite while none is known."""
+    """The rate of one endpoint; `rate` is infinite while none is known, `began_at` before the first call."""
 
     __slots__ = (
-        "_accepted", "_at", "_began_at", "_ceiling", "_next_at", "_refused_at",
-        "_refused_total", "_replies", "_second", "_served",
-        "_step", "_window", "is_confirmed", "is_windowed", "rate", "total",
+        "_accepted", "_at", "_ceiling", "_next_at", "_refused_at", "_refused_total", "_replies", "_second",
+        "_served", "_step", "_window", "began_at", "is_confirmed", "is_windowed", "rate", "total",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -60,7 +59,7 @@ class Pace:
         self._window = 0
         self._accepted: deque[int] = deque([0], WINDOW_S)
         self._second = 0
-        self._began_at = math.inf
+        self.began_at = math.inf
         self._next_at = -math.inf
         self._ceiling = 0.0
         self._step = FIRST_STEP
@@ -88,7 +87,7 @@ class Pace:
         if self.is_known:
             stored_s = max(STORED_S, 1 / self.rate)
             self._next_at = max(self._next_at, now - stored_s) + 1 / self.rate
-        self._began_at = min(self._began_at, now)
+        self.began_at = min(self.began_at, now)
         self._count(now, 1)
 
     def refused(self, now: float) -> None:
@@ -114,11 +113,11 @@ class Pace:
 
     def since_full(self, now: float) -> float:
         """The rate that refills a bucket of a minute's size that was full at first and is empty now."""
-        return self.total / (WINDOW_S + now - self._began_at)
+        return self.total / (WINDOW_S + now - self.began_at)
 
     def window_ends_at(self) -> float:
         """When the first minute since the first call is over."""
-        return self._began_at + WINDOW_S
+        return self.began_at + WINDOW_S
 
     def recent(self, seconds: int) -> int:
         """Calls accepted in the last whole seconds, at most a minute of them."""
@@ -127,7 +126,7 @@ class Pace:
     def recent_rate(self, now: float, seconds: int) -> float:
         """Calls/s accepted in about the last `seconds`, or since the first call where that is less."""
         self._count(now, 0)
-        sent_s = min(max(now - self._began_at, 1.0), seconds + now - int(now))
+        sent_s = min(max(now - self.began_at, 1.0), seconds + now - int(now))
         return sum(list(self._accepted)[-1 - seconds :]) / sent_s
 
     def set(self, now: float, rate: float, *, ceiling: float | None = None) -> None:
