@@ -14,7 +14,7 @@ import yaml
 from tests.doubles.command_line import engine, records, run_engine, start_engine
 from tests.doubles.waiting import until
 
-from engine.config.settings import LimitSettings
+from engine.config.endpoint_settings import LimitSettings
 from engine.journal.run_lock import RunLock, find_holder
 from engine.rehearsal.replies import Reply
 from engine.rehearsal.server import RehearsalServer, serve

@@ -14,7 +14,8 @@ import pytest
 from tests.doubles.command_line import engine, start_engine
 from tests.doubles.waiting import until
 
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.llm.endpoint import request_headers
 from engine.logs import SECRETS

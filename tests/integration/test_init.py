@@ -12,9 +12,11 @@ from tests.doubles.command_line import engine, records
 
 from engine.cli.init_command import CONFIGURATION
 from engine.config import settings
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.load import load_config, parse_config
 from engine.config.matrix import cells_of
-from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import LocalSection, RunConfig
 
 Capture = pytest.CaptureFixture[str]
 

@@ -22,7 +22,8 @@ from tests.doubles.command_line import engine
 
 from engine import errors
 from engine.cli.main import engine as engine_command
-from engine.config import settings
+from engine.config import endpoint_settings, model_settings, settings
+from engine.config.endpoint_settings import TransportKind
 from engine.errors import EngineError
 from engine.journal.rows import TABLES
 from engine.version import __version__
@@ -196,9 +197,10 @@ def test_design_names_every_floor_table_and_reason() -> None:
 
 def test_configuration_keys_named_exist() -> None:
     section = README.read_text("utf-8").split("\nFurther keys")[1].split("\n\n")[0]
-    models = [value for value in vars(settings).values() if isinstance(value, type)]
+    modules = (settings, endpoint_settings, model_settings)
+    models = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
     known = {name for model in models if issubclass(model, BaseModel) for name in model.model_fields}
-    named = set(re.findall(r"`(?:\w+\.)?([a-z_]+)`", section)) - set(get_args(settings.TransportKind))
+    named = set(re.findall(r"`(?:\w+\.)?([a-z_]+)`", section)) - set(get_args(TransportKind))
     assert named
     assert named <= known
 

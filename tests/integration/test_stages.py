@@ -14,7 +14,9 @@ import orjson
 import pytest
 
 from engine.clock import SystemClock
-from engine.config.settings import EndpointSettings, LimitSettings, ModelSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings, LimitSettings
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import CallFailed, ConfigError, EngineError, IdentityChanged, RunLocked
 from engine.journal.journal import JOURNAL_NAME, Journal
 from engine.journal.reader import Reader

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config.settings import TransportKind
+from engine.config.endpoint_settings import TransportKind
 from engine.errors import TransportFailed
 from engine.llm.open_transport import open_transport
 from engine.llm.transport import RawReply, Transport

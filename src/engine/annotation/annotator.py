@@ -17,7 +17,7 @@ import orjson
 from engine.annotation.context import Room
 from engine.annotation.prompts import Prompts
 from engine.annotation.replies import Unusable, read_object
-from engine.config.settings import ModelSettings, StageName
+from engine.config.model_settings import ModelSettings, StageName
 from engine.errors import CallFailed
 from engine.runner.stage import DONE, FAILED, Ask, End, Recorded, Stage, StageItem, Steps
 from engine.schema.annotation import Annotation, Target

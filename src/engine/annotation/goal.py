@@ -11,7 +11,7 @@ from engine.annotation.context import Room, show_all
 from engine.annotation.judgements import strict_object
 from engine.annotation.prompts import Prompts
 from engine.annotation.replies import Unusable, read_list
-from engine.config.settings import StageName
+from engine.config.model_settings import StageName
 from engine.schema.annotation import Annotation, Kind, Target
 from engine.schema.conversation import Role
 from engine.schema.dataset import Conversation

@@ -13,7 +13,7 @@ from engine.annotation.annotator import Annotator, Answer, Question, by_turn, tu
 from engine.annotation.context import Room, shorten, show_all, show_before
 from engine.annotation.prompts import Prompts
 from engine.annotation.replies import read_flag, read_labels, read_text, read_whole
-from engine.config.settings import StageName
+from engine.config.model_settings import StageName
 from engine.schema.annotation import METRICS, PAPER_INTENTS, Annotation, Kind, LabelSet, Target
 from engine.schema.conversation import Role
 from engine.schema.dataset import Conversation

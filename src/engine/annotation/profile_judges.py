@@ -16,7 +16,7 @@ from engine.annotation.annotator import Answer, Question
 from engine.annotation.context import Room, shorten, show_all
 from engine.annotation.prompts import Prompts, find_prompts
 from engine.annotation.replies import Unusable, read_list
-from engine.config.settings import StageName
+from engine.config.model_settings import StageName
 from engine.errors import BadInput
 from engine.scenarios.text_template import read_text
 from engine.schema.annotation import Annotation, Kind, Target

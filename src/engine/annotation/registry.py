@@ -14,7 +14,8 @@ from engine.annotation.judgements import CONSISTENCY, HALLUCINATION, INTENT, RAT
 from engine.annotation.preferences import PreferenceJudge
 from engine.annotation.profile_judges import ProfileJudge
 from engine.annotation.translation import Translator
-from engine.config.settings import ModelSettings, RunConfig, StageName
+from engine.config.model_settings import ModelSettings, StageName
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.schema.annotation import Kind
 

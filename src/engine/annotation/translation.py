@@ -19,7 +19,7 @@ from engine.annotation.context import Room, shorten
 from engine.annotation.judgements import strict_object
 from engine.annotation.prompts import Prompts
 from engine.annotation.replies import read_text
-from engine.config.settings import StageName
+from engine.config.model_settings import StageName
 from engine.schema.annotation import Annotation, Kind, Target
 from engine.schema.dataset import Conversation
 from engine.wire.reply_schema import ReplySchema

@@ -10,7 +10,8 @@ import anyio
 
 from engine.cli.display import Display
 from engine.cli.serving import serving_endpoints
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.settings import RunConfig
 from engine.logs import EventLog
 from engine.runner.progress import RunProgress
 from engine.runner.run_folder import RunFolder

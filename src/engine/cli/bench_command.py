@@ -19,8 +19,8 @@ from engine.cli.run_options import ModelOptions, build_config
 from engine.cli.serving import loop_options, serving_endpoints
 from engine.cli.shared_options import json_option
 from engine.clock import SystemClock
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.matrix import variants_of
-from engine.config.settings import EndpointSettings
 from engine.errors import UsageError
 from engine.journal.inputs import RunInputs
 from engine.llm.budget import Budget

@@ -17,7 +17,8 @@ from engine.cli.run_options import ModelOptions, with_options
 from engine.cli.serving import loop_options
 from engine.clock import SystemClock
 from engine.config.load import load_config, load_presets
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import EngineError, UsageError
 from engine.experiments.claims import REHEARSAL
 from engine.experiments.llm import MODES, LlmModel

@@ -14,7 +14,7 @@ import orjson
 
 from engine.cli.readiness import first_job_of_each_task, first_questions, new_tasks
 from engine.config.matrix import variants_of
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.journal.inputs import RunInputs
 from engine.runner.run_folder import RunFolder
 from engine.schema.conversation import Role

@@ -15,7 +15,8 @@ from engine.cli.profiles_plan import PlanOptions, config_of, plan_options, plan_
 from engine.cli.serving import loop_options
 from engine.cli.shared_options import disk_option, json_option, new_runs_dir_option, runs_of
 from engine.clock import SystemClock
-from engine.config.settings import RunConfig, is_run_name
+from engine.config.run_name import is_run_name
+from engine.config.settings import RunConfig
 from engine.dataset.build import replacing
 from engine.errors import BadInput, EngineError, UsageError
 from engine.journal.reader import Reader

@@ -12,8 +12,11 @@ from pydantic import ValidationError
 
 from engine.cli.budget_options import budget_options, with_budget
 from engine.cli.shared_options import runs_of
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.load import load_config
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, is_run_name
+from engine.config.model_settings import ModelSettings
+from engine.config.run_name import is_run_name
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError, UsageError
 from engine.llm.prices import prices_of
 from engine.profiles.prompts import load_prompts

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.load import load_config
 from engine.config.mistakes import shown, wanted
-from engine.config.settings import EndpointSettings, LocalSection, ModelSettings, RunConfig, StageName
+from engine.config.model_settings import ModelSettings, StageName
+from engine.config.settings import LocalSection, RunConfig
 from engine.errors import ConfigError, UsageError
 
 # Without a configuration: ten conversations for each scenario, of which 22 come with the engine.

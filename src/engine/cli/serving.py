@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from anyio.abc import TaskGroup
 
+from engine.config.endpoint_settings import EndpointSettings, LimitSettings
 from engine.config.matrix import variants_of
-from engine.config.settings import EndpointSettings, LimitSettings, RunConfig
+from engine.config.settings import RunConfig
 from engine.local.server import serve_local
 from engine.local.weights import ensure_weights
 from engine.rehearsal.server import serve

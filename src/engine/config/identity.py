@@ -13,7 +13,8 @@ from hashlib import blake2b
 import orjson
 
 from engine.config.matrix import cells_of, variants_of
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import IdentityChanged
 from engine.schema.gate import GATES_VERSION
 

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from engine.config.document import Document, Place, read_document
 from engine.config.mistakes import describe, line_of
+from engine.config.model_settings import ModelSettings, StageName
 from engine.config.presets import PRESETS, Location, PresetError, presets_of, resolve_presets
 from engine.config.regular_file import refuse_special
-from engine.config.settings import ModelSettings, RunConfig, StageName
+from engine.config.settings import RunConfig
 from engine.config.suggestion import name_endpoint
 from engine.errors import ConfigError
 

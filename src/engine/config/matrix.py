@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.config.settings import ModelSettings, RunConfig, StageName, VariantSettings
+from engine.config.model_settings import ModelSettings, StageName, VariantSettings
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.schema.conversation import Role
 

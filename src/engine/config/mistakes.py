@@ -16,8 +16,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from engine.config.document import Place, path_of
+from engine.config.model_settings import ModelSettings, VariantSettings
 from engine.config.presets import PRESET, PRESETS, Location
-from engine.config.settings import ModelSettings, RunConfig, VariantSettings, looks_like_key
+from engine.config.secret_text import looks_like_key
+from engine.config.settings import RunConfig
 from engine.config.suggestion import closest, suggest
 
 if TYPE_CHECKING:

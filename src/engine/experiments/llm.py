@@ -18,7 +18,7 @@ from statistics import median_low
 import orjson
 
 from engine.config.identity import canonical, model_fields
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.dataset.tokens import count_tokens
 from engine.errors import CallFailed
 from engine.experiments.cells import CannotRun, Predictions

@@ -15,7 +15,8 @@ from pathlib import Path
 from random import Random
 from urllib.parse import quote, urlencode
 
-from engine.config.settings import SECRET_HEADER, EndpointSettings
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.secret_text import SECRET_HEADER
 from engine.errors import CallFailed, ConfigError, EngineError
 from engine.llm.breaker import Breaker
 from engine.llm.lane import Lane

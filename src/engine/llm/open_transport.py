@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.config.settings import TransportKind
+from engine.config.endpoint_settings import TransportKind
 from engine.llm.asyncio_transport import AsyncioTransport
 from engine.llm.httpx_transport import HttpxTransport
 from engine.llm.transport import MAX_BODY_BYTES, Transport

@@ -13,7 +13,9 @@ from decimal import ROUND_CEILING, Decimal
 
 import orjson
 
-from engine.config.settings import EndpointSettings, ModelSettings, PriceSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import PriceSettings, RunConfig
 from engine.schema.call import Usage
 
 USD = 10**12

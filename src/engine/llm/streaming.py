@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.config.settings import EndpointSettings, TransportKind
+from engine.config.endpoint_settings import EndpointSettings, TransportKind
 from engine.llm.open_transport import open_transport
 from engine.llm.transport import RawReply, Transport
 from engine.wire.event_stream import EventStream

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.errors import BadInput
 from engine.journal.reader import Reader
 from engine.profiles.prompts import Prompts

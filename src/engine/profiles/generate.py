@@ -13,7 +13,8 @@ from math import ceil
 from pathlib import Path
 
 from engine.clock import Clock
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.settings import RunConfig
 from engine.errors import EngineError
 from engine.journal.reader import Reader
 from engine.logs import EventLog

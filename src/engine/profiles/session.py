@@ -14,7 +14,7 @@ from itertools import takewhile
 
 import orjson
 
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.errors import CallFailed
 from engine.profiles.prompts import Prompts
 from engine.profiles.reading import Read, read_reply

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from engine.config.endpoint_settings import LimitSettings, ModelLimitSettings
 from engine.config.identity import identity_fields
 from engine.config.matrix import variants_of
-from engine.config.settings import BudgetSettings, LimitSettings, ModelLimitSettings, RunConfig
+from engine.config.settings import BudgetSettings, RunConfig
 from engine.errors import EngineError, RunLocked, UsageError
 from engine.journal.inputs import read_inputs
 from engine.journal.journal import Journal

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.clock import Clock
+from engine.config.endpoint_settings import EndpointSettings, TransportKind
 from engine.config.matrix import variants_of
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, TransportKind
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import CallFailed, ConfigError, EngineError, KeyRefused, ServerFailed, Stopped
 from engine.llm.endpoint import request_headers, request_url, url_for_model
 from engine.llm.rate_headers import SeenLimits, read_limits

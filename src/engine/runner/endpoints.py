@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack
 from typing import cast
 
 from engine.clock import Clock
+from engine.config.endpoint_settings import EndpointSettings, LimitSettings
 from engine.config.matrix import Cell, cells_of, variants_of
-from engine.config.settings import EndpointSettings, LimitSettings, ModelSettings, RunConfig, StageName
+from engine.config.model_settings import ModelSettings, StageName
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.journal.reader import Reader
 from engine.llm.adaptive import Governor

@@ -15,7 +15,9 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from engine.config.settings import EndpointSettings, RunConfig, StageName
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.model_settings import StageName
+from engine.config.settings import RunConfig
 from engine.journal.reader import Reader
 from engine.llm.prices import Price, usd
 from engine.schema.call import CallRecord, Usage

@@ -18,10 +18,10 @@ import anyio.lowlevel
 import orjson
 
 from engine.clock import Clock
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.identity import identity_fields, refuse
 from engine.config.matrix import cells_of, variants_of
 from engine.config.run_address import run_address
-from engine.config.settings import EndpointSettings
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.exchange import Exchange

@@ -19,7 +19,8 @@ import yaml
 from engine.config.document import Document, read_document
 from engine.config.identity import identity_digest
 from engine.config.load import config_of
-from engine.config.settings import RUN_NAME_RULE, RunConfig, is_run_name
+from engine.config.run_name import RUN_NAME_RULE, is_run_name
+from engine.config.settings import RunConfig
 from engine.errors import BadInput, CannotWrite, ConfigError, UsageError
 from engine.journal import disk_space
 from engine.journal.disk_space import estimate, refuse_too_little

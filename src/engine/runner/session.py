@@ -18,7 +18,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from engine.clock import Clock
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig, StageName
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.model_settings import ModelSettings, StageName
+from engine.config.settings import RunConfig
 from engine.errors import EngineError
 from engine.journal.journal import Journal
 from engine.llm.caller import Caller

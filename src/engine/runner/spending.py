@@ -13,8 +13,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.matrix import variants_of
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader

@@ -19,7 +19,7 @@ import anyio.lowlevel
 import orjson
 
 from engine.config.identity import canonical, compare, model_fields, refuse
-from engine.config.settings import ModelSettings, StageName
+from engine.config.model_settings import ModelSettings, StageName
 from engine.errors import CallFailed
 from engine.journal.journal import Journal
 from engine.journal.reader import Reader

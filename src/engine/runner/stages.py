@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.clock import Clock
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.settings import RunConfig
 from engine.errors import EngineError
 from engine.logs import EventLog
 from engine.runner.progress import RunProgress

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.cli.run_options import ModelOptions, build_config, endpoint_kind
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.identity import identity_fields
-from engine.config.settings import EndpointSettings, ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError, UsageError
 from engine.runner.run_folder import default_name, open_folder
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.config.endpoint_settings import EndpointSettings
 from engine.config.identity import (
     cells_in,
     compare,
@@ -18,15 +19,8 @@ from engine.config.identity import (
     model_fields,
     refuse,
 )
-from engine.config.settings import (
-    ConversationSettings,
-    EndpointSettings,
-    GateSettings,
-    MatrixSettings,
-    ModelSettings,
-    RunConfig,
-    VariantSettings,
-)
+from engine.config.model_settings import MatrixSettings, ModelSettings, VariantSettings
+from engine.config.settings import ConversationSettings, GateSettings, RunConfig
 
 ENDPOINT = {"base_url": "http://h/v1", "key_env": "KEY"}
 MODEL = {"model": "m", "endpoint": "a"}

@@ -8,7 +8,8 @@ import pytest
 
 from engine.config.identity import identity_fields
 from engine.config.load import parse_config
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 
 ENDPOINTS = "endpoints:\n  lab: {base_url: http://h/v1}\n  far: {base_url: http://i/v1}\n"

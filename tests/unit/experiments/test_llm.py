@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.doubles.labelled_conversations import labelled
 
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.errors import CallFailed
 from engine.experiments.cells import CannotRun
 from engine.experiments.llm import LlmModel

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config.settings import EndpointSettings, ModelSettings, PriceSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import PriceSettings, RunConfig
 from engine.llm.prices import (
     USD,
     Price,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.doubles.profile_texts import SIX, block
 
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.errors import CallFailed
 from engine.profiles.prompts import load_prompts
 from engine.profiles.regions import load_space

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from engine.clock import SystemClock
-from engine.config.settings import EndpointSettings, RunConfig
+from engine.config.endpoint_settings import EndpointSettings
+from engine.config.settings import RunConfig
 from engine.journal.journal import Journal
 from engine.llm.prices import Price
 from engine.runner.estimate import Facts, Range, _groups, _replicates, estimate_run

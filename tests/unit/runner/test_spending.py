@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.clock import SystemClock
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.dataset.costs import read_costs
 from engine.errors import ConfigError
 from engine.journal.journal import Journal

@@ -9,7 +9,8 @@ import orjson
 import pytest
 from tests.doubles.virtual_clock import VirtualClock, VirtualLoop
 
-from engine.config.settings import ModelSettings, RunConfig
+from engine.config.model_settings import ModelSettings
+from engine.config.settings import RunConfig
 from engine.llm.drain import Drain
 from engine.llm.endpoint import Endpoint
 from engine.llm.limits import Admission

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config.settings import STREAMED_FORMATS
+from engine.config.endpoint_settings import STREAMED_FORMATS
 from engine.errors import CallFailed, ReplyUnusable, ServerFailed
 from engine.schema.call import Reply, Usage
 from engine.wire.event_stream import ANTHROPIC, OPENAI, EventStream, read_events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from engine.config.settings import ModelSettings
+from engine.config.model_settings import ModelSettings
 from engine.runner.endpoints import encoder, request_form
 from engine.wire.formats import FORMATS
 from engine.wire.message_log import MessageLog
