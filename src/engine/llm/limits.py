@@ -24,16 +24,14 @@ import math
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-import anyio
 from aiolimiter import AsyncLimiter
 
 from engine.clock import Clock
 from engine.llm.adaptive import Governor
-from engine.llm.rate_headers import SeenLimits, is_alike, ours
+from engine.llm.following import followed
+from engine.llm.head import Head
+from engine.llm.rate_headers import SeenLimits
 from engine.llm.rates import Charge, Rates, request_pace
-
-# Shorter waits would only spin: what a late timer leaves unused is kept as burst.
-MIN_WAIT_S = 0.001
 
 
 class Limits(TypedDict, total=False):
@@ -54,9 +52,8 @@ class Admission:
     """
 
     __slots__ = (
-        "_clock", "_configured", "_freed", "_governor", "_in_flight", "_is_paused", "_largest_output",
-        "_largest_request", "_max_in_flight", "_models", "_nap", "_pace", "_pacing", "_rates", "_turn",
-        "_waiting", "_within",
+        "_clock", "_configured", "_governor", "_head", "_in_flight", "_is_paused", "_largest_output",
+        "_largest_request", "_max_in_flight", "_models", "_pace", "_rates", "_turn", "_waiting", "_within",
     )  # fmt: skip
 
     def __init__(
@@ -78,9 +75,7 @@ class Admission:
         self._in_flight = 0
         self._waiting = 0
         self._turn = asyncio.Lock()
-        self._nap: anyio.CancelScope | None = None
-        self._pacing: anyio.CancelScope | None = None
-        self._freed: asyncio.Future[None] | None = None
+        self._head = Head(clock)
         self._configure(limits)
         if within is not None:
             within._models.append(self)
@@ -97,7 +92,7 @@ class Admission:
             # What is known need not be found by trying.
             for admission in (self, *self._models):
                 admission._governor = None
-        self._wake()
+        self._head.wake()
 
     def _configure(self, limits: Limits) -> None:
         configured: dict[str, int | None] = dict.fromkeys(Limits.__annotations__)
@@ -142,8 +137,7 @@ class Admission:
             return
         if requests_per_min != self._rates.window.requests_per_min:
             self._pace = request_pace(requests_per_min)
-            if self._pacing is not None:
-                self._pacing.cancel()
+            self._head.leave_pace()
         self._rates.set_limits(
             self._clock.now(),
             requests_per_min=requests_per_min,
@@ -151,40 +145,22 @@ class Admission:
             input_tokens_per_min=input_tokens_per_min,
             output_tokens_per_min=output_tokens_per_min,
         )
-        self._wake()
+        self._head.wake()
 
     def follow(self, seen: SeenLimits) -> None:
-        """Keep what a server says of its limits, where none of that kind is configured.
-
-        What others use of them (other processes with the same key) is left to them: it is what the server
-        counts beyond our own sends of the last minute.
-        """
-        rates = self._rates
-        if rates is None:
+        """Keep what a server says of its limits, where none of that kind is configured."""
+        if self._rates is None:
             return
-        window = rates.window
-        rates.wait_s(self._clock.now(), 0, 0)  # forget what is older
-        before = (
-            window.requests_per_min,
-            window.tokens_per_min,
-            rates.input_tokens_per_min,
-            rates.output_tokens_per_min,
+        self._rates.wait_s(self._clock.now(), 0, 0)  # forget what is older
+        limits = followed(
+            seen,
+            self._rates,
+            self._configured,
+            largest_request=self._largest_request,
+            largest_output=self._largest_output,
         )
-        requests, tokens, prompt, output = before
-        if self._configured["requests_per_min"] is None and seen.requests_per_min is not None:
-            requests = ours(seen.requests_per_min, seen.remaining_requests, window.requests)
-        if not any(self._configured[f"{kind}tokens_per_min"] for kind in ("", "input_", "output_")):
-            # A request that could never be sent would end the run: rather let the server refuse it.
-            most, most_output = self._largest_request, self._largest_output
-            if seen.tokens_per_min is not None:
-                tokens = max(ours(seen.tokens_per_min, seen.remaining_tokens, window.tokens), most)
-            if (limit := seen.input_tokens_per_min) is not None:
-                prompt = max(ours(limit, seen.remaining_input_tokens, rates.input_tokens), most)
-            if (limit := seen.output_tokens_per_min) is not None:
-                output = max(ours(limit, seen.remaining_output_tokens, rates.output_tokens), most_output)
-        after = requests, tokens, prompt, output
-        if not all(map(is_alike, after, before)):
-            self._set_rates(*after)
+        if limits is not None:
+            self._set_rates(*limits)
 
     @property
     def governor(self) -> Governor | None:
@@ -213,7 +189,7 @@ class Admission:
     def go_on(self) -> None:
         """End a pause."""
         self._is_paused = False
-        self._wake()
+        self._head.wake()
 
     def try_acquire(self, tokens: int, output_tokens: int = 0) -> Permit | None:
         """Admit at once; None where only `acquire` can: someone waits, a limit is met, requests are paced."""
@@ -273,19 +249,14 @@ class Admission:
             wait_s = self._wait_s(self._clock.now(), tokens, output_tokens)
             pace = self._pace
             if self._is_full:
-                await self._until_freed()
+                await self._head.until_freed()
             elif wait_s > 0:
-                await self._sleep(wait_s)
+                await self._head.sleep(wait_s)
             elif pace is None or pace is paced_by:
                 return paced_by
-            else:
+            elif await self._head.take_step(pace):
                 # Then look again: a reply that used more than it reserved may have come meanwhile.
-                try:
-                    with anyio.CancelScope() as self._pacing:
-                        await pace.acquire()
-                        paced_by = pace
-                finally:
-                    self._pacing = None
+                paced_by = pace
 
     @property
     def _is_full(self) -> bool:
@@ -309,21 +280,6 @@ class Admission:
             wait_s = rates.wait_s(now, tokens, output_tokens)
         return wait_s if governor is None else max(wait_s, governor.wait_s(now))
 
-    async def _until_freed(self) -> None:
-        self._freed = asyncio.get_running_loop().create_future()
-        try:
-            await self._freed
-        finally:
-            self._freed = None
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, but less when a settled call gives capacity back."""
-        try:
-            with anyio.CancelScope() as self._nap:
-                await self._clock.sleep(max(seconds, MIN_WAIT_S))
-        finally:
-            self._nap = None
-
     def _admit(self, now: float, tokens: int, output_tokens: int) -> Permit:
         within = self._within
         there = None if within is None else within._charge(now, tokens, output_tokens)
@@ -341,17 +297,7 @@ class Admission:
         freed = 0
         if used is not None and charge is not None and self._rates is not None:
             freed = self._rates.settle(self._clock.now(), charge, tokens, used, used_output)
-        if self._freed is not None and not self._freed.done():
-            self._freed.set_result(None)
-        if self._nap is not None and freed > 0:
-            self._nap.cancel()
-
-    def _wake(self) -> None:
-        """Let the head look again."""
-        if self._freed is not None and not self._freed.done():
-            self._freed.set_result(None)
-        if self._nap is not None:
-            self._nap.cancel()
+        self._head.call_ended(has_freed=freed > 0)
 
     def prefill(self, sends: Sequence[tuple[float, int]]) -> None:
         """Count sends of an earlier process: (age in seconds, tokens) each. Call before any `acquire`."""

@@ -16,7 +16,7 @@ is not per minute is dropped as a whole: spread evenly over a day, it would be a
 
 Where input and output tokens are named apart, they are limits apart; a limit of both beside them (Anthropic's
 names the tighter of the two once more) says nothing new. Arbitrary text raises nothing; what cannot be read
-is None. Used only where the user set no limit.
+is None. What of it is followed is the business of `following`.
 """
 
 from __future__ import annotations
@@ -37,10 +37,6 @@ _LONGEST_PERIOD_S = 120.0
 _ANY_PERIOD = ("ratelimit-{}", "x-ratelimit-{}")
 _UNIX_S = 1e9
 _UNIX_MS = 1e12
-# Differences up to this share of a limit are the server's way of counting, not another process.
-_OTHERS = 0.05
-# A server whose bucket holds seconds instead of a minute counts as used what it never held.
-_LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +93,6 @@ def read_limits(headers: Mapping[str, str], *, wall: float) -> SeenLimits:
         prompt.remaining,
         output.remaining,
     )
-
-
-def ours(limit: int, remaining: int | None, sent: int) -> int:
-    """What of a limit per minute is left to this process, which has `sent` so many within the last one."""
-    others = 0 if remaining is None else limit - remaining - sent
-    return limit if others <= _OTHERS * limit else max(1, int(limit * _LEAST), limit - others)
-
-
-def is_alike(one: int | None, other: int | None) -> bool:
-    """Whether two limits differ by no more than a server's way of counting."""
-    if one is None or other is None:
-        return one is other
-    return abs(one - other) <= _OTHERS * max(one, other)
 
 
 def _first(*found: _Limit) -> _Limit:
