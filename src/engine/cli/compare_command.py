@@ -18,7 +18,7 @@ from engine.analysis.measures import Reading
 from engine.analysis.sections import markdown
 from engine.cli.annotated import annotated_dataset
 from engine.cli.section_tables import print_section, table_console
-from engine.cli.shared_options import json_option, runs_dir_option
+from engine.cli.shared_options import json_option, labels_author_option, runs_dir_option, tables_file_option
 from engine.dataset.build import replacing
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput
@@ -36,17 +36,12 @@ from engine.errors import BadInput
     "--language", metavar="L",
     help="Read texts in this language where there are translations; default: the one that both have.",
 )  # fmt: skip
-@click.option(
-    "--author", metavar="NAME", help="Whose intents, ratings and verdicts; default: the first there is."
-)
+@labels_author_option
 @click.option(
     "--embedder", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
     help="Folder of an encoder: spread of its embeddings too (extra [plm]).",
 )  # fmt: skip
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write there: JSON if the name ends in .json, else Markdown.",
-)  # fmt: skip
+@tables_file_option
 @runs_dir_option
 @json_option
 def compare_command(

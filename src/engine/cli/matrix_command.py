@@ -18,7 +18,7 @@ from engine.analysis.sections import markdown
 from engine.cli.annotated import annotated_dataset
 from engine.cli.dataset_argument import dataset_argument
 from engine.cli.section_tables import print_section, table_console
-from engine.cli.shared_options import json_option, runs_dir_option
+from engine.cli.shared_options import json_option, labels_author_option, runs_dir_option, tables_file_option
 from engine.dataset.build import replacing
 from engine.dataset.tokens import count_tokens
 from engine.errors import BadInput, UsageError
@@ -45,13 +45,8 @@ from engine.schema.job import cell_of
     "--sample", "size", type=click.IntRange(min=2), default=2_000, show_default=True, metavar="N",
     help="At most so many jobs, chosen by their ids' digests.",
 )  # fmt: skip
-@click.option(
-    "--author", metavar="NAME", help="Whose intents, ratings and verdicts; default: the first there is."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE",
-    help="Write there: JSON if the name ends in .json, else Markdown.",
-)  # fmt: skip
+@labels_author_option
+@tables_file_option
 @runs_dir_option
 @json_option
 def matrix_command(

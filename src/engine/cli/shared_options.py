@@ -53,3 +53,10 @@ disk_option = click.option(
     "--no-disk-check", "guards_disk", is_flag=True, default=True, flag_value=False,
     help="Start and go on however little space the disk has left.",
 )  # fmt: skip
+labels_author_option = click.option(
+    "--author", metavar="NAME", help="Whose intents, ratings and verdicts; default: the first there is."
+)
+tables_file_option = click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write there: JSON if the name ends in .json, else Markdown.",
+)  # fmt: skip
