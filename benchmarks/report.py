@@ -83,7 +83,7 @@ def _cpu_table(rows: Sequence[Row]) -> list[str]:
                 f"{row['conversations']} x {row['repeats']}",
             )
         )
-    head = ("client", "in flight", "CPU us a call", "x the script", "calls/s", "peak MB", "conversations")
+    head = ("client", "in flight", "CPU us a call", "x the script", "goodput, calls/s", "peak MB", "conversations")
     return _table(head, cells)
 
 
@@ -128,7 +128,7 @@ def _memory_by_concurrency(rows: Sequence[Row]) -> list[tuple[int, float, str]]:
 
 def _limits_table(rows: Sequence[Row]) -> list[str]:
     head = (
-        "server's limit", "known", "phase", "share used", "refused", "p95 / unloaded", "seconds",
+        "server's limit", "known", "phase", "share used", "refused", "E2E p95 / unloaded", "seconds",
     )  # fmt: skip
     return _table(
         head,
@@ -152,7 +152,7 @@ def _affinity_table(rows: Sequence[Row]) -> list[str]:
         "endpoints",
         "prompt tokens cached",
         "of what can be had",
-        "calls/s",
+        "goodput, calls/s",
         "failed",
         "calls by replica",
     )
