@@ -55,11 +55,12 @@ class Lane:
 
     def answered(self, now: float, *, sent_at: float, output_tokens: int) -> None:
         """A call, sent at monotonic time `sent_at` and still holding its permit, brought a reply."""
-        admission, latency_s = self.admission, now - sent_at
+        latency_s = now - sent_at
         self._latency_s += (latency_s - self._latency_s) * (_LATEST if self._latency_s else 1.0)
-        if admission.governor is not None:
+        if (search := self.admission.search) is not None:
+            governor, admission = search
             others = admission.in_flight - 1
-            admission.governor.on_reply(
+            governor.on_reply(
                 now,
                 latency_s=latency_s,
                 output_tokens=output_tokens,
@@ -69,12 +70,11 @@ class Lane:
 
     def failed(self, failure: CallFailed, now: float, *, sent_at: float) -> None:
         """Such a call brought none. Only a refusal is news: the rest is the breaker's business."""
-        admission = self.admission
-        if failure.reason == "throttled" and admission.governor is not None:
+        search = self.admission.search
+        if failure.reason == "throttled" and search is not None:
+            governor, admission = search
             hint = failure.retry_after_s if isinstance(failure, ServerFailed) else None
-            admission.governor.on_throttle(
-                now, sent_at=sent_at, in_service=admission.in_flight - 1, retry_after_s=hint
-            )
+            governor.on_throttle(now, sent_at=sent_at, in_service=admission.in_flight - 1, retry_after_s=hint)
 
     def __repr__(self) -> str:
-        return f"Lane({self.admission!r}, {self.admission.governor!r})"
+        return f"Lane({self.admission!r}, {self.admission.search!r})"

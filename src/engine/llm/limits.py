@@ -115,7 +115,7 @@ class Admission:
     def _count(self) -> None:
         """Begin to count sends where that is needed, with those of the last minute; it costs 1 us a call."""
         if self._within is not None:
-            is_needed = self._is_limited or self._governor is not None
+            is_needed = self._is_limited or self.search is not None
             counted = [] if self._within._rates is None else [self._within._rates]
         else:
             is_needed = self._is_limited or not all(model._rates for model in self._models)
@@ -166,6 +166,13 @@ class Admission:
     def governor(self) -> Governor | None:
         """What finds the limits by trying; None where that is off, or some are known."""
         return self._governor
+
+    @property
+    def search(self) -> tuple[Governor, Admission] | None:
+        """What finds the limits by trying, and whose: the model's or the endpoint's; None where it is off."""
+        if self._governor is not None:
+            return self._governor, self
+        return None if self._within is None else self._within.search
 
     @property
     def limits(self) -> dict[str, int | None]:

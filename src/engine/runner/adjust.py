@@ -241,9 +241,9 @@ class LiveSettings:
             await self._journal.note_concurrency(config.concurrency)
             self._concurrency.change(config.concurrency)
             for endpoint in self._endpoints.values():
-                for lane in endpoint.lanes.values():
-                    if lane.admission.governor is not None:
-                        lane.admission.governor.most = config.concurrency
+                for admission in (endpoint.admission, *(lane.admission for lane in endpoint.lanes.values())):
+                    if admission.governor is not None:
+                        admission.governor.most = config.concurrency
         if config.budget != self._limits and self._budget is not None:
             await self._set_budget(self._budget, config)
         for name, endpoint in self._endpoints.items():

@@ -141,12 +141,16 @@ async def _open_endpoint(
     limits = settings.limits
     try:
         transport = open_endpoint_transport(
-            settings, config.transport, connections=most_connections(len(config.endpoints))
+            name, settings, config.transport, connections=most_connections(len(config.endpoints))
         )
     except OSError as error:
         raise ConfigError(f"endpoint {name}: ca_file {settings.ca_file}: {error.strerror}.") from error
     stack.push_async_callback(transport.aclose)
-    admission = Admission(clock, **cast(Limits, limits.of(None)))
+    # What nobody has named is most likely the server's, whichever model is asked: a gateway's, a GPU's. Two
+    # searches under one limit would each take the other's calls for a limit that moves.
+    is_known = any(any(limits.of(model).values()) for model in (None, *limits.per_model))
+    governor = Governor(most=config.concurrency) if config.is_adaptive and not is_known else None
+    admission = Admission(clock, governor=governor, **cast(Limits, limits.of(None)))
     return Endpoint(
         name,
         request_url(settings),
@@ -163,13 +167,12 @@ async def _open_endpoint(
 def _open_lane(
     admission: Admission, limits: LimitSettings, model: str, config: RunConfig, clock: Clock
 ) -> Lane:
-    """One model's limits; found by trying where neither it nor the endpoint has any."""
+    """One model's limits; found by trying where neither it nor the endpoint has any, but another model."""
     of_all, own = admission.limits, cast(Limits, limits.of(model))
     is_known = any(of_all.values()) or any(own.values())
-    governor = Governor(most=config.concurrency) if config.is_adaptive and not is_known else None
-    return Lane(
-        Admission(clock, **own, governor=governor, within=admission), follows_headers=governor is not None
-    )
+    is_searched = config.is_adaptive and not is_known
+    governor = Governor(most=config.concurrency) if is_searched and admission.governor is None else None
+    return Lane(Admission(clock, **own, governor=governor, within=admission), follows_headers=is_searched)
 
 
 def refill_windows(
