@@ -83,7 +83,15 @@ def _cpu_table(rows: Sequence[Row]) -> list[str]:
                 f"{row['conversations']} x {row['repeats']}",
             )
         )
-    head = ("client", "in flight", "CPU us a call", "x the script", "goodput, calls/s", "peak MB", "conversations")
+    head = (
+        "client",
+        "in flight",
+        "CPU us a call",
+        "x the script",
+        "goodput, calls/s",
+        "peak MB",
+        "conversations",
+    )
     return _table(head, cells)
 
 

@@ -20,6 +20,7 @@ from engine.config.section import FilePath, Settings
 TransportKind = Literal["asyncio", "httpx"]
 FormatName = Literal["openai", "anthropic", "gemini"]
 STREAMED_FORMATS: tuple[FormatName, ...] = ("openai", "anthropic")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -100,10 +101,13 @@ class EndpointSettings(Settings):
 
     @field_validator("proxy")
     @classmethod
-    def _has_no_password(cls, value: str | None) -> str | None:
-        if value is not None and "@" in _http_url(value).netloc:
+    def _names_its_password(cls, value: str | None) -> str | None:
+        who, at, _ = ("", "", "") if value is None else _http_url(value).netloc.rpartition("@")
+        user, _, password = who.partition(":")
+        if at and not _VARIABLE.fullmatch(password or user):
             raise ValueError(
-                "a proxy's user and password cannot stand here: this file is copied into the run"
+                "a proxy's password cannot stand here, since this file is copied into the run: write "
+                '"http://user:${NAME}@host:port" and set the environment variable NAME'
             )
         return value
 

@@ -22,7 +22,7 @@ from engine.llm.breaker import Breaker
 from engine.llm.lane import Lane
 from engine.llm.limits import Admission
 from engine.llm.transport import Transport
-from engine.logs import FEWEST_LETTERS
+from engine.logs import FEWEST_LETTERS, SECRETS
 from engine.wire.backoff import is_transient
 from engine.wire.formats import FORMATS, OPENAI, Format
 
@@ -145,6 +145,16 @@ def request_headers(name: str, settings: EndpointSettings) -> dict[str, str]:
                 "(a line break at the end of a key, perhaps)."
             )
     return headers
+
+
+def proxy_url(name: str, settings: EndpointSettings) -> str | None:
+    """The proxy's address with its password from the environment. Raises ConfigError where none is set."""
+    if settings.proxy is None:
+        return None
+    for password in _VARIABLE.findall(settings.proxy)[-1:]:
+        _refuse_short_key(name, _variable(name, password), password)
+        SECRETS.add(_variable(name, password))
+    return _VARIABLE.sub(lambda match: quote(_variable(name, match[1]), safe=""), settings.proxy)
 
 
 def _refuse_short_key(name: str, key: str, source: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.config.endpoint_settings import EndpointSettings, TransportKind
+from engine.llm.endpoint import proxy_url
 from engine.llm.open_transport import open_transport
 from engine.llm.transport import RawReply, Transport
 from engine.wire.event_stream import EventStream
@@ -41,16 +42,19 @@ class StreamingTransport:
 
 
 def open_endpoint_transport(
-    settings: EndpointSettings, usual: TransportKind, *, connections: int
+    name: str, settings: EndpointSettings, usual: TransportKind, *, connections: int
 ) -> Transport:
-    """The transport that an endpoint's settings ask for. Raises OSError for a `ca_file` that is not there."""
+    """The transport that an endpoint's settings ask for.
+
+    Raises OSError for a `ca_file` that is not there, ConfigError for a proxy's password that is not set.
+    """
     transport = open_transport(
         settings.transport or usual,
         connections=connections,
         connect_timeout_s=settings.connect_timeout_s,
         idle_timeout_s=settings.idle_timeout_s if settings.stream else None,
         ca_file=settings.ca_file,
-        proxy=settings.proxy,
+        proxy=proxy_url(name, settings),
     )
     stream = FORMATS[settings.format].stream
     return StreamingTransport(transport, stream) if settings.stream and stream is not None else transport

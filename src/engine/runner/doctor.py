@@ -113,7 +113,7 @@ async def examine(
         for header, value in headers.items():
             if header not in ("content-type", "accept", *format.headers):
                 SECRETS.add(value)
-        transport = open_endpoint_transport(endpoint, transport_kind, connections=1)
+        transport = open_endpoint_transport(name, endpoint, transport_kind, connections=1)
     except EngineError as error:
         return replace(facts, failure=error)
     except OSError as error:

@@ -60,7 +60,16 @@ def test_a_key_comes_from_one_place() -> None:
         endpoint(key_env="KEY", key_file="key")
 
 
-def test_a_proxy_holds_no_password() -> None:
-    assert endpoint(proxy="http://proxy.example:3128").proxy == "http://proxy.example:3128"
+def test_a_proxy_names_its_password() -> None:
+    for proxy in (
+        "http://proxy.example:3128",
+        "http://user:${PROXY_PASSWORD}@proxy.example:3128",
+        "http://${PROXY_TOKEN}@proxy.example:3128",
+    ):
+        assert endpoint(proxy=proxy).proxy == proxy
+
+
+@pytest.mark.parametrize("who", ["user:secret", "user", "${USER}:secret", "user:${PROXY_PASSWORD}x"])
+def test_a_proxy_holds_no_password(who: str) -> None:
     with pytest.raises(ValidationError, match="copied into the run"):
-        endpoint(proxy="http://user:secret@proxy.example:3128")
+        endpoint(proxy=f"http://{who}@proxy.example:3128")
