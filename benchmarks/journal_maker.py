@@ -41,11 +41,11 @@ def make_finished_run(folder: Path, *, conversations: int, calls_each: int, base
 async def _fill(folder: RunFolder, config: RunConfig, config_dir: Path | None, calls_each: int) -> None:
     inputs = prepare(config, config_dir=config_dir)
     folder.make()
-    folder.write_settings(config, identity_fields(config), config_dir)
     canned = Replies().choose(b'{"model":"%b"}' % ASSISTANT.encode())
     reply = canned.body(2000, 0)
     usage = Usage(2000, canned.completion_tokens)
     async with Journal(folder.path, SystemClock()) as journal:
+        folder.write_settings(config, identity_fields(config), config_dir)
         await put_inputs(journal, inputs)
         await journal.begin_session(concurrency=64, settings="{}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from urllib.error import HTTPError
@@ -10,8 +11,10 @@ from urllib.request import Request, urlopen
 import pytest
 from benchmarks import affinity, contenders, processes, report
 from benchmarks.canned import ASSISTANT, SIMULATOR
+from benchmarks.journal_maker import make_finished_run
 from benchmarks.prefix_cache import PrefixCache
 from benchmarks.server_limits import SlidingWindow, TokenBucket
+from tests.doubles.command_line import run_engine
 
 CONVERSATIONS = 6
 
@@ -135,3 +138,11 @@ def test_a_page_and_a_plot_show_every_part_and_who_is_absent(tmp_path: Path) -> 
     assert report.plot(results, tmp_path / "all.png")
     assert (tmp_path / "all.png").stat().st_size > 10_000
     assert not report.plot({"machine": results["machine"]}, tmp_path / "none.png")
+
+
+def test_a_run_that_was_made_as_finished_is_one(tmp_path: Path) -> None:
+    make_finished_run(tmp_path / "full", conversations=44, calls_each=4, base_url="http://127.0.0.1:9/v1")
+    code, output = asyncio.run(run_engine("status", "full", "--runs-dir", tmp_path))
+    assert code == 0, output
+    assert "44 of 44 ended" in output
+    assert "176 paid replies" in output

@@ -22,7 +22,9 @@ TRIAL_S = 2.0
 NEAR = 0.9
 # What was lifted is remembered for so long.
 DOUBTED_S = 60.0
-# Between two trials; twice as long after each one, until there is no rate to try it against.
+# Between two trials: short after the first, which often comes while the number still falls; then twice as
+# long after each one, until there is no rate to try it against.
+SHORT_REST_S = 0.5
 REST_S = 10.0
 LONGEST_REST_S = 600.0
 
@@ -39,7 +41,7 @@ class CapTrial:
         self._refused_with: deque[int] = deque(maxlen=ALIKE)
         self._most_served = 0
         self._tried_at = -math.inf
-        self._rest_s = REST_S
+        self._rest_s = 0.0
         self._lifted: Known | None = None
 
     def served(self, in_service: int) -> None:
@@ -69,7 +71,7 @@ class CapTrial:
     def begin(self, now: float, lifted: Known) -> None:
         """It is tried from now on; `lifted` is the rate that held until now."""
         self._tried_at, self._lifted = now, lifted
-        self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
+        self._rest_s = min(max(2 * self._rest_s, REST_S), LONGEST_REST_S) if self._rest_s else SHORT_REST_S
         self.forget()
 
     def is_near(self, now: float, in_service: int, limit: int) -> bool:
@@ -85,7 +87,7 @@ class CapTrial:
     def rest(self, now: float) -> None:
         """A story begins without a rate: a limit in flight that was found by trial has held."""
         if now - self._tried_at > REST_S:
-            self._rest_s = REST_S
+            self._rest_s = 0.0
 
     def __repr__(self) -> str:
         return f"CapTrial({list(self._refused_with)} in service when refused)"

@@ -5,7 +5,8 @@ limit would show at once. The trial goes on with a bit less than was served, unt
 `refusals` says:
 
     as many        chance: it is the background from here on, and all goes on as before. A large share is no
-                   chance before it stayed the same at half of the load as well
+                   chance before it stayed the same at half of the load as well; and beside a rate a limit that
+                   fell may be behind it, so that it is looked at again, at half of the rate, now and then
     hardly any     the load: a rate, where so few calls are served that one in flight more or less is too
                    coarse, or a limit in flight
     dense          a limit after all, whatever it is, and the governor's business (`adaptive`)
@@ -29,6 +30,12 @@ MOST_AT_START = 0.06
 DOUBTFUL = 0.08
 # Before, few calls are in flight, and a trial of half of them would take long.
 EARLY_S = 30.0
+# Such a share of refusals is worth to look again whether it is chance; first after so long, then after twice
+# as long each time.
+WORTH_A_CHECK = 0.04
+FIRST_CHECK_S = 15.0
+LONGEST_CHECK_S = 600.0
+SURELY = 8.0
 # A few scattered refusals tell no greater share, and a trial is to ask for enough to see something.
 MOST_SCATTERED = 0.5
 
@@ -40,8 +47,8 @@ class ChanceTrial:
     """
 
     __slots__ = (
-        "_climb", "_go_on_with", "_is_halved", "_pace", "_refusals", "_refused_with", "_story",
-        "start_was_cut", "test",
+        "_check_after_s", "_check_at", "_climb", "_go_on_with", "_is_check", "_is_halved", "_pace",
+        "_refusals", "_refused_with", "_story", "start_was_cut", "test",
     )  # fmt: skip
 
     def __init__(self, climb: Climb, pace: Pace, refusals: Refusals) -> None:
@@ -49,7 +56,9 @@ class ChanceTrial:
         self._pace = pace
         self._refusals = refusals
         self.test: Trial | None = None
-        self._is_halved = False
+        self._is_halved = self._is_check = False
+        # When chance that was found is to be looked at again, and how long after that.
+        self._check_at, self._check_after_s = math.inf, FIRST_CHECK_S
         # The limit and the rate to go on with where chance is found.
         self._go_on_with = (climb.limit, math.inf)
         # When the story of scattered refusals began, and how many calls had been accepted until then; once
@@ -67,6 +76,9 @@ class ChanceTrial:
         """
         climb, refusals = self._climb, self._refusals
         if refusals.is_explained():
+            is_rate = self._pace.is_known and not self._pace.is_windowed
+            if is_rate and now >= self._check_at and refusals.share >= WORTH_A_CHECK:
+                self._check(now)
             return True
         is_step = climb.is_probing and climb.is_up
         if (is_step and in_service >= climb.base) or (is_late and not refusals.is_dense):
@@ -82,6 +94,7 @@ class ChanceTrial:
             # It doubles: a limit would show at once, and what stays alike meanwhile is chance.
             if refusals.are_enough and in_service > 1.3 * self._refused_with:
                 refusals.settle_background(min(refusals.share, MOST_AT_START))
+                self._check_at, self._check_after_s = now + FIRST_CHECK_S, FIRST_CHECK_S
             return True
         if is_cut_first:
             return False
@@ -89,6 +102,20 @@ class ChanceTrial:
             self._begin(now, in_service)
             return True
         return in_service < climb.base or in_service == 0
+
+    def _check(self, now: float) -> None:
+        """Ask for half of it once more: what was chance then may be a limit that fell since."""
+        climb, pace, refusals = self._climb, self._pace, self._refusals
+        self.test, self._is_halved, self._is_check = (
+            Trial(refusals.share, refusals.sent_total, sure=SURELY),
+            True,
+            True,
+        )
+        self._go_on_with = climb.limit, pace.rate
+        climb.is_probing = False
+        pace.set(now, pace.rate / 2)
+        self._check_after_s = min(2 * self._check_after_s, LONGEST_CHECK_S)
+        self._check_at = now + self._check_after_s
 
     def _begin(self, now: float, in_service: int) -> None:
         """Ask for less from now on."""
@@ -111,7 +138,7 @@ class ChanceTrial:
     def refused(self, test: Trial) -> bool:
         """A call of the trial was refused; False where that ended it: a limit after all."""
         test.refuse()
-        if not self._refusals.is_dense:
+        if self._is_check or not self._refusals.is_dense:
             return True
         self.test, self._is_halved = None, False
         return False
@@ -133,7 +160,13 @@ class ChanceTrial:
                 climb.set_limit(climb.limit // 2)
             return False
         was_halved, self.test, self._is_halved = self._is_halved, None, False
-        if is_chance:
+        was_check, self._is_check = self._is_check, False
+        if is_chance and was_check:
+            limit, rate = self._go_on_with
+            climb.set_limit(limit)
+            pace.guess(now, rate)  # and nothing is known of it
+        elif is_chance:
+            self._check_at, self._check_after_s = now + FIRST_CHECK_S, FIRST_CHECK_S
             self._go_on(now, found)
         elif was_halved:
             # It lies between the loads of the two trials.
@@ -143,6 +176,9 @@ class ChanceTrial:
                 climb.set_limit(round(1.5 * climb.limit))
         else:
             self._limit(now, test.share)
+        if was_check and not is_chance:
+            # What is left at half of the load is chance still.
+            refusals.settle_background(found)
         refusals.forget()
         climb.base = climb.limit
         return True

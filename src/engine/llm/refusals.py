@@ -169,12 +169,14 @@ class Refusals:
 class Trial:
     """Whether fewer calls are refused when less is asked, decided call by call.
 
-    `share`: of the calls refused before it; `first`: the number of its first call.
+    `share`: of the calls refused before it; `first`: the number of its first call; `sure`: how sure it is
+    to be, as the logarithm of the odds.
     """
 
-    __slots__ = ("_refused", "first", "share")
+    __slots__ = ("_refused", "_sure", "first", "share")
 
-    def __init__(self, share: float, first: int) -> None:
+    def __init__(self, share: float, first: int, *, sure: float = SURE) -> None:
+        self._sure = sure
         self.share = share
         self.first = first
         self._refused = 0
@@ -187,7 +189,7 @@ class Trial:
         """True: chance. False: the load. None: too early to say."""
         sent = sent_total - self.first
         score = self._refused * -math.log(FEWER) - sent * self.share * CAUTION * (1 - FEWER)
-        return None if abs(score) < SURE else score > 0
+        return None if abs(score) < self._sure else score > 0
 
     def found_share(self, sent_total: int) -> float:
         """The share refused during the trial."""

@@ -210,6 +210,17 @@ class TestCapOnTheRate:
         assert halved.rate >= 0.8 * per_min / 120
         assert halved.refused_share <= 0.02
 
+    def test_one_that_fell_is_not_taken_for_chance_for_long(self) -> None:
+        shares = []
+        for seed in range(12):
+            server = Bucket(3_600, 1)
+            loop = Loop(server, 256, lognormal(0.5, 0.4 if seed % 2 else SIGMA), seed)
+            loop.run(150)
+            server.per_min = 1_800
+            loop.run(240)
+            shares.append(loop.run(300).refused_share)
+        assert mean(shares) <= 0.01
+
     def test_the_rate_is_told(self) -> None:
         loop = Loop(Bucket(3_000, 1), 1_024, lognormal(0.5, SIGMA), 1)
         loop.run(240)

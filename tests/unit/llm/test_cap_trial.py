@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.llm.cap_trial import ALIKE, DOUBTED_S, REST_S, TRIAL_S, CapTrial
+from engine.llm.cap_trial import ALIKE, DOUBTED_S, REST_S, SHORT_REST_S, TRIAL_S, CapTrial
 
 RATE = (10.0, 12.0, False, True)
 
@@ -63,15 +63,15 @@ def test_what_was_lifted_long_ago_is_forgotten() -> None:
 def test_a_trial_that_failed_is_put_off_longer_and_longer() -> None:
     cap, now, waits = CapTrial(), 0.0, []
     for _ in range(4):
-        start = now
+        start = now  # and each trial ends at once
         for _ in range(ALIKE):
             cap.refused(32)
         while not cap.is_due(now):
-            now += 1.0
+            now += 0.5
         waits.append(now - start)
         cap.begin(now, RATE)
-        cap.end(now + 1.0)
-    assert waits == [0.0, 2 * REST_S + 1, 4 * REST_S + 1, 8 * REST_S + 1]
+        cap.end(now)
+    assert waits == [0.0, SHORT_REST_S + 0.5, REST_S + 0.5, 2 * REST_S + 0.5]
     cap.rest(now + REST_S + 1)  # one held
     for _ in range(ALIKE):
         cap.refused(32)
