@@ -5,8 +5,8 @@ limit would show at once. The trial goes on with a bit less than was served, unt
 `refusals` says:
 
     as many        chance: it is the background from here on, and all goes on as before. A large share is no
-                   chance before it stayed the same at half of the load as well; and beside a rate a limit that
-                   fell may be behind it, so that it is looked at again, at half of the rate, now and then
+                   chance before it stayed the same at half of the load as well. Beside a rate a limit that
+                   fell may be behind it: so it is looked at again now and then, at half of the rate
     hardly any     the load: a rate, where so few calls are served that one in flight more or less is too
                    coarse, or a limit in flight
     dense          a limit after all, whatever it is, and the governor's business (`adaptive`)
