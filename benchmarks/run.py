@@ -118,7 +118,7 @@ def main() -> int:
     page = markdown(results)
     (options.results / f"{name}.md").write_text(page, encoding="utf-8")
     if not plot(results, options.results / f"{name}.png"):
-        say("no plot: matplotlib is not installed")
+        say("no plot: matplotlib is not installed, or none of these parts has one")
     print(page)
     shutil.rmtree(TEMPORARY, ignore_errors=True)
     return 0

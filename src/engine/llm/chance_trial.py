@@ -106,11 +106,8 @@ class ChanceTrial:
     def _check(self, now: float) -> None:
         """Ask for half of it once more: what was chance then may be a limit that fell since."""
         climb, pace, refusals = self._climb, self._pace, self._refusals
-        self.test, self._is_halved, self._is_check = (
-            Trial(refusals.share, refusals.sent_total, sure=SURELY),
-            True,
-            True,
-        )
+        self.test = Trial(refusals.share, refusals.sent_total, sure=SURELY)
+        self._is_halved = self._is_check = True
         self._go_on_with = climb.limit, pace.rate
         climb.is_probing = False
         pace.set(now, pace.rate / 2)
