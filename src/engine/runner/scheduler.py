@@ -7,6 +7,7 @@ is left unfinished by a stop; only a bug or a dead journal escapes and cancels t
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -27,7 +28,7 @@ class Concurrency:
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.running = 0
-        self._changed = anyio.Event()
+        self._changed = asyncio.Event()
 
     def change(self, wanted: int) -> None:
         """Hold so many from now on: more begin at once, surplus ones are held to their end."""
@@ -37,7 +38,7 @@ class Concurrency:
     async def take_place(self) -> None:
         """Wait until one more may begin, and count it."""
         while self.running >= self.wanted:
-            self._changed = anyio.Event()
+            self._changed.clear()
             await self._changed.wait()
         self.running += 1
 
@@ -66,24 +67,31 @@ async def run_jobs(
 
     async def hold(job: JobT) -> None:
         try:
-            with suppress(Draining):
-                await work(job)
+            await work(job)
+        except Draining:
+            return
         finally:
             concurrency.leave_place()
 
-    async with anyio.create_task_group() as tree:
-        async with anyio.create_task_group() as crew:
-            tree.start_soon(_cut_off, drain, drain_s, crew.cancel_scope)
-            with suppress(Draining):
+    held: set[asyncio.Task[None]] = set()
+    # Not anyio's: to begin a task there takes 48 us, here 12, and a job is some eight calls of 100.
+    async with asyncio.TaskGroup() as tree:
+        cut_off = tree.create_task(_cut_off(drain, drain_s, held))
+        async with asyncio.TaskGroup() as crew:
+            # One scope for all of it: one for each job would cost as much again.
+            with suppress(Draining), drain.interruptible():
                 async for job in jobs:
-                    with drain.interruptible():
-                        await concurrency.take_place()
-                    crew.start_soon(hold, job)
-        tree.cancel_scope.cancel()
+                    drain.check()
+                    await concurrency.take_place()
+                    task = crew.create_task(hold(job))
+                    held.add(task)
+                    task.add_done_callback(held.discard)
+        cut_off.cancel()
 
 
-async def _cut_off(drain: Drain, drain_s: float, crew: anyio.CancelScope) -> None:
+async def _cut_off(drain: Drain, drain_s: float, held: set[asyncio.Task[None]]) -> None:
     await drain.event.wait()
     if not math.isinf(drain_s):
         await anyio.sleep(drain_s)
-        crew.cancel()
+        for task in held:
+            task.cancel()
