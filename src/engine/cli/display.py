@@ -81,8 +81,8 @@ class Display:
         parts.append(f"{calls.replies / elapsed:.0f} calls/s")
         in_flight = sum(endpoint.in_flight for endpoint in progress.endpoints.values())
         parts.append(f"{in_flight} in flight")
-        if cached := calls.usage.cached_tokens:
-            parts.append(f"{cached / max(1, calls.usage.prompt_tokens):.0%} of tokens in cached")
+        if cached := calls.cached_tokens:
+            parts.append(f"{cached / max(1, calls.prompt_tokens):.0%} of tokens in cached")
         if (budget := progress.budget) is not None and budget.is_of_use:
             parts += _spending(budget)
         if calls.backing_off:

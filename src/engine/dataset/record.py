@@ -95,8 +95,8 @@ def build_record(inputs: RunInputs, job: Job, exchange: Exchange) -> Conversatio
         "models": {stage: models[stage] for stage in (*config.stages, *models) if stage in models},
         "is_rehearsal": config.is_rehearsal or exchange.is_rehearsed,
         "usage": {
-            "simulator": _usage(exchange.usage[Role.USER]),
-            "assistant": _usage(exchange.usage[Role.ASSISTANT]),
+            "simulator": _usage(exchange.usage(Role.USER)),
+            "assistant": _usage(exchange.usage(Role.ASSISTANT)),
         },
         "kept": not dropped_because,
         "dropped_because": list(dropped_because),

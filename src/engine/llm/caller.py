@@ -30,7 +30,7 @@ from engine.llm.history import NO_HISTORY, History
 from engine.llm.pool import EndpointPool, Model, Placement, Route
 from engine.llm.stopping import is_hopeless, stopping_error
 from engine.logs import SECRETS
-from engine.schema.call import CUT_OFF, CallKey, CallKind, Reply, Usage, call_seed
+from engine.schema.call import CUT_OFF, NO_USAGE, CallKey, CallKind, Reply, Usage, call_seed
 from engine.wire.backoff import StopRun, Tries, Wait, decide
 from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog
@@ -68,7 +68,7 @@ class CallStore(Protocol):
         tries: int,
         sent_at: float,
         latency_s: float,
-        usage: Usage = ...,
+        usage: Usage = NO_USAGE,
     ) -> None: ...
 
 
@@ -106,7 +106,8 @@ class CallCounts:
     failed: int = 0
     retries: dict[str, int] = field(default_factory=dict)
     backing_off: int = 0
-    usage: Usage = field(default_factory=Usage)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     last_failure: str = ""
 
 
@@ -225,15 +226,14 @@ class Caller:
             # A request larger than a whole minute's limit: stop in order, to go on with a larger one.
             self._drain.request(error)
             raise Draining("the run is stopping") from error
-        used: int | None = 0
-        used_output: int | None = None
+        is_sent = False
         sent_at, started = self._clock.wall(), self._clock.now()
         try:
             self._drain.check()
             tries.made += 1
             self.counts.sent += 1
             endpoint.begin(started)
-            used = None  # unknown from here on, until the server has said otherwise
+            is_sent = True
             try:
                 hint = request.cache_key if endpoint.sends_cache_hint else None
                 raw = await endpoint.transport.post(
@@ -246,46 +246,46 @@ class Caller:
                 reply = endpoint.format.decode(raw.status, raw.headers, raw.body, wall=sent_at)
             finally:
                 endpoint.in_flight -= 1
-            now = self._clock.now()
+            now, usage = self._clock.now(), reply.usage
             endpoint.answered(now)
-            lane.answered(now, sent_at=started, output_tokens=reply.usage.completion_tokens)
-            used = reply.usage.prompt_tokens + reply.usage.completion_tokens or None
-            used_output = reply.usage.completion_tokens
+            lane.answered(now, sent_at=started, output_tokens=usage.completion_tokens)
         except CallFailed as failure:
-            endpoint.failed(failure, self._clock.now(), item=key.item)
-            lane.failed(failure, self._clock.now(), sent_at=started)
+            now = self._clock.now()
+            endpoint.failed(failure, now, item=key.item)
+            lane.failed(failure, now, sent_at=started)
             if not failure.possibly_paid:
-                used = 0
+                permit.refund()
             else:
+                permit.settle(None)
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=_note(failure),
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
-                    latency_s=self._clock.now() - started, usage=request.bound,
+                    latency_s=now - started, usage=request.bound,
                 )  # fmt: skip
             raise
         except BaseException:
-            # Cancelled in the air: the server may be at work on it and charge for it.
-            if used is None:
-                endpoint.breaker.abandon(self._clock.now())
+            if not is_sent:
+                permit.refund()
+            else:
+                # Cancelled in the air: the server may be at work on it and charge for it.
+                now = self._clock.now()
+                permit.settle(None)
+                endpoint.breaker.abandon(now)
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=CUT_OFF,
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
-                    latency_s=self._clock.now() - started, usage=request.bound,
+                    latency_s=now - started, usage=request.bound,
                 )  # fmt: skip
             raise
-        finally:
-            if used == 0:
-                permit.refund()
-            else:
-                permit.settle(used, used_output)
-        latency_s = self._clock.now() - started
+        permit.settle(usage.prompt_tokens + usage.completion_tokens or None, usage.completion_tokens)
         seq = await self._store.append_reply(
             key, request_digest=digest, reply=raw.body, endpoint=endpoint.name, tries=tries.made,
-            sent_at=sent_at, latency_s=latency_s, usage=reply.usage,
+            sent_at=sent_at, latency_s=now - started, usage=usage,
         )  # fmt: skip
         counts = self.counts
         counts.replies += 1
-        counts.usage = counts.usage.plus(reply.usage)
+        counts.prompt_tokens += usage.prompt_tokens
+        counts.cached_tokens += usage.cached_tokens
         return Answer(reply, seq)
 
     def _wait_after(

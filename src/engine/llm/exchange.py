@@ -7,12 +7,13 @@ that what is exported is what was held (P2, P3).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import zip_longest
 from typing import NamedTuple
 
 from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules, before_answer
 from engine.errors import JournalDamaged
-from engine.schema.call import CallKey, CallRecord, Reply, Usage
+from engine.schema.call import NO_USAGE, CallKey, CallRecord, Reply, Usage
 from engine.schema.conversation import REHEARSAL_MARK, STAGE, EndReason, Role
 from engine.schema.job import Job, without_cell
 from engine.schema.scenario import Prompts
@@ -37,8 +38,11 @@ class Exchange:
     """
 
     __slots__ = (
+        "_cache_keys",
+        "_job_id",
         "_keeps_requests",
         "_logs",
+        "_usages",
         "dialogue",
         "is_rehearsed",
         "job",
@@ -46,23 +50,29 @@ class Exchange:
         "reasoned",
         "seqs",
         "served_models",
-        "usage",
     )
 
     def __init__(
         self, job: Job, prompts: Prompts, rules: DialogueRules, *, keeps_requests: bool = True
     ) -> None:
         self.job = job
+        self._job_id = job.job_id
+        shared = without_cell(self._job_id)
+        self._cache_keys = {Role.USER: f"{shared}/simulator", Role.ASSISTANT: f"{shared}/assistant"}
         self._keeps_requests = keeps_requests
         self.dialogue = Dialogue(prompts, rules)
         utterances = Utterances(before_answer(prompts))
         self._logs = {Role.USER: MessageLog(utterances), Role.ASSISTANT: MessageLog(utterances)}
         self.seqs: list[int] = []
-        self.usage = {Role.USER: Usage(), Role.ASSISTANT: Usage()}
+        self._usages: dict[Role, list[Usage]] = {Role.USER: [], Role.ASSISTANT: []}
         self.served_models: dict[Role, set[str]] = {Role.USER: set(), Role.ASSISTANT: set()}
         self.reasoned = {Role.USER: 0, Role.ASSISTANT: 0}
         self.is_rehearsed = False
         self.question: Question | None = self._question(self.dialogue.begin())
+
+    def usage(self, side: Role) -> Usage:
+        """What this side's replies have taken."""
+        return reduce(Usage.plus, self._usages[side], NO_USAGE)
 
     def receive(self, reply: Reply, seq: int, *, is_refused: bool | None = None) -> None:
         """Take the reply to the current question; `is_refused` is what gates once decided about it."""
@@ -70,7 +80,7 @@ class Exchange:
             raise RuntimeError(f"{self.job.job_id}: the conversation has ended; nothing was asked")
         side = self.question.side
         self.seqs.append(seq)
-        self.usage[side] = self.usage[side].plus(reply.usage)
+        self._usages[side].append(reply.usage)
         self.served_models[side].add(reply.served_model)
         self.reasoned[side] += bool(reply.reasoning)
         self.is_rehearsed |= reply.fingerprint.startswith(REHEARSAL_MARK)
@@ -109,13 +119,11 @@ class Exchange:
         log = self._logs[ask.side]
         if self._keeps_requests:
             log.extend(ask.messages)
-        job_id = self.job.job_id
-        side = "simulator" if ask.side is Role.USER else "assistant"
         return Question(
-            CallKey(STAGE, job_id, ask.step, ask.attempt),
+            CallKey(STAGE, self._job_id, ask.step, ask.attempt),
             ask.side,
             log.fork(ask.aside) if ask.aside and self._keeps_requests else log,
-            f"{without_cell(job_id)}/{side}",
+            self._cache_keys[ask.side],
         )
 
     def __repr__(self) -> str:

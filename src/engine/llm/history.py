@@ -7,6 +7,7 @@ that always fails is not asked for ever where sessions are killed while it waits
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from engine.errors import IdentityChanged
 from engine.schema.call import CUT_OFF, CallKey, CallKind, CallRecord
@@ -22,7 +23,7 @@ class History:
         self._replies = {
             (record.step, record.attempt): record for record in records if record.kind == CallKind.REPLY
         }
-        self._failed_tries = Counter(
+        self._failed_tries: Mapping[tuple[str, int], int] = Counter(
             (record.step, record.attempt)
             for record in records
             if record.kind == CallKind.RETRIED
@@ -45,7 +46,7 @@ class History:
 
     def failed_tries(self, key: CallKey) -> int:
         """How often the question was tried in vain before, since the item last ended."""
-        return self._failed_tries[key.step, key.attempt]
+        return self._failed_tries.get((key.step, key.attempt), 0)
 
     def __len__(self) -> int:
         return len(self._replies)
