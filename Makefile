@@ -9,7 +9,7 @@ CONCURRENCY ?= 64
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -49,7 +49,10 @@ bench-full: $(STAMP) ## The same, at full length
 wheel: $(STAMP) ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .
 
+wheel-compiled: $(STAMP) ## The same with the path of a call as machine code, for this platform (needs a C compiler)
+	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m build --outdir dist .
+
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: help env run check test test-slow bench bench-full wheel clean
+.PHONY: help env run check test test-slow bench bench-full wheel wheel-compiled clean

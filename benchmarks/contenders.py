@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.canned import ASSISTANT, SIMULATOR
-from benchmarks.environments import environment
+from benchmarks.environments import compiled_engine, environment
 from benchmarks.processes import TEMPORARY, Server, run_client
 
 from engine.config.settings import RunConfig
@@ -33,6 +33,7 @@ class Contender:
     peer: str | None = None
     variant: str = ""
     is_engine: bool = False
+    is_compiled: bool = False
     pace: float = 1.0
 
 
@@ -40,9 +41,18 @@ ENGINE = Contender("engine", "the engine", "engine_run", variant="asyncio", is_e
 ENGINE_HTTPX = Contender(
     "engine-httpx", "the engine, --transport httpx", "engine_run", variant="httpx", is_engine=True, pace=3
 )
+ENGINE_COMPILED = Contender(
+    "engine-compiled",
+    "the engine, compiled",
+    "engine_run",
+    variant="asyncio",
+    is_engine=True,
+    is_compiled=True,
+)
 SCRIPT = Contender("script", "hand-written aiohttp script", "aiohttp_script")
 CONTENDERS = (
     ENGINE,
+    ENGINE_COMPILED,
     ENGINE_HTTPX,
     SCRIPT,
     Contender("openai-aiohttp", "AsyncOpenAI over aiohttp", "openai_gather", "openai", "aiohttp", pace=4),
@@ -57,7 +67,10 @@ def find_absent(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """(version of each peer that is there, reason for each contender that is absent)."""
     versions, absent = {}, {}
     for contender in CONTENDERS:
-        if contender.peer is not None and contender.name in names:
+        if contender.is_compiled and contender.name in names:
+            if reason := compiled_engine().absent_because:
+                absent[contender.name] = reason
+        elif contender.peer is not None and contender.name in names:
             made = environment(contender.peer)
             if made.absent_because:
                 absent[contender.name] = made.absent_because
@@ -98,6 +111,8 @@ def run_contender(
     report = TEMPORARY / f"{contender.name}.json"
     server.reset()
     before = server.stats()["server_cpu_s"]
+    # In a folder of its own, which stands before the sources that are installed for work on them.
+    own = {"PYTHONPATH": str(compiled_engine().folder)} if contender.is_compiled else None
     if timeout_s is None:
         timeout_s = 120 + 8 * conversations * contender.pace / 1000 * 3
     if contender.is_engine:
@@ -117,7 +132,7 @@ def run_contender(
         command += ["--conversations", str(conversations), "--concurrency", str(concurrency)]
         command += ["--prompts", str(TEMPORARY / "prompts.jsonl"), "--folder", str(folder)]
         command += ["--report", str(report), "--variant", contender.variant]
-    figures = run_client(command, report, timeout_s=timeout_s)
+    figures = run_client(command, report, timeout_s=timeout_s, environment=own)
     stats = server.stats()
     calls = stats["replies"]
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,16 +2,23 @@
 
 They lie in `benchmarks/.envs`, which ignores itself. A peer that does not install is reported as absent,
 with pip's reason. `python -m benchmarks.environments` makes them all beforehand.
+
+The engine with its path of a call compiled is made here too: a folder to put before the interpreter's path.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent / ".envs"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "benchmarks" / ".envs"
 PACKAGES = {
     "openai": ("openai[aiohttp]", "uvloop", "orjson"),
     "litellm": ("litellm", "uvloop", "orjson"),
@@ -37,8 +44,7 @@ def environment(peer: str, *, install: bool = True) -> Environment:
     version = _version(python, distribution)
     if version or not install:
         return Environment(python, version, "" if version else "not installed")
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+    _make_folder()
     try:
         subprocess.run(
             [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, text=True
@@ -58,6 +64,47 @@ def environment(peer: str, *, install: bool = True) -> Environment:
     return Environment(python, _version(python, distribution), "")
 
 
+class Compiled(NamedTuple):
+    """The folder that holds the compiled engine, or why there is none."""
+
+    folder: Path
+    absent_because: str = ""
+
+
+def compiled_engine() -> Compiled:
+    """This tree's engine with its path of a call compiled, made anew where a source file has changed."""
+    sources = sorted([*(ROOT / "src").rglob("*.py"), ROOT / "pyproject.toml"])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    folder = FOLDER / "engine-compiled" / f"{digest}-{sys.implementation.cache_tag}"
+    if (folder / "engine").is_dir():
+        return Compiled(folder)
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        return Compiled(folder, "no C compiler")
+    _make_folder()
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    made = folder.parent / "made"
+    # By way of a source archive: compiled beside the sources, they would be taken in place of them.
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made), str(ROOT)],
+        env={**os.environ, "HATCH_BUILD_HOOKS_ENABLE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT_S,
+    )
+    if done.returncode:
+        return Compiled(folder, f"build: {(done.stdout + done.stderr).strip()[-300:]}")
+    with zipfile.ZipFile(next(made.glob("*.whl"))) as wheel:
+        wheel.extractall(made)
+    made.rename(folder)
+    return Compiled(folder)
+
+
+def _make_folder() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
 def _version(python: Path, distribution: str) -> str:
     if not python.exists():
         return ""
@@ -70,3 +117,4 @@ if __name__ == "__main__":
     for name in PACKAGES:
         made = environment(name)
         print(f"{name}: {made.absent_because or made.version}")
+    print(f"engine, compiled: {compiled_engine().absent_because or 'made'}")

@@ -34,11 +34,11 @@ from engine.cli.stats_command import stats
 from engine.errors import DiskFull
 from engine.logs import SECRETS
 from engine.runner.open_files import raise_file_limit
-from engine.version import __version__
+from engine.version import __version__, is_compiled
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="engine")
+@click.version_option(__version__ + " (compiled)" * is_compiled(), prog_name="engine")
 def engine() -> None:
     """Generate task-based recommendation conversations with two LLMs.
 

@@ -54,8 +54,8 @@ class Writer:
         self._failure: EngineError | None = None
         self._rows = 0
         self._commits = 0
-        self._thread = threading.Thread(target=self._write_until_stopped, name="journal-writer")
-        self._thread.start()
+        self._worker = threading.Thread(target=self._write_until_stopped, name="journal-writer")
+        self._worker.start()
 
     def append(self, row: Row) -> asyncio.Future[None]:
         """Queue `row`; the future resolves when it is on disk. Raises what ended the writer, if it did."""
@@ -74,10 +74,10 @@ class Writer:
     async def stop(self) -> None:
         """Write what is queued, then end the thread. Safe to call twice."""
         self._queue.put(_STOP)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._worker.join)
 
     def __repr__(self) -> str:
-        state = "dead" if self._failure else "alive" if self._thread.is_alive() else "stopped"
+        state = "dead" if self._failure else "alive" if self._worker.is_alive() else "stopped"
         return f"Writer({state}, {self._rows} rows in {self._commits} commits)"
 
     def _write_until_stopped(self) -> None:

@@ -82,7 +82,7 @@ class AsyncioTransport:
         loop = asyncio.get_running_loop()
         now = loop.time()
         call = Call(head, head.request(body), now + deadline_s, loop.create_future())
-        del body  # a call in the air holds no request
+        body = b""  # a call in the air holds no request
         if self._idle_timeout_s is not None:
             call.last_due = call.due
             call.put_off(now + self._idle_timeout_s)

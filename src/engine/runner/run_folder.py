@@ -26,7 +26,7 @@ from engine.journal import disk_space
 from engine.journal.disk_space import estimate, refuse_too_little
 from engine.journal.journal import JOURNAL_NAME
 from engine.journal.run_lock import is_held
-from engine.version import __version__
+from engine.version import __version__, is_compiled
 
 # Line ends to YAML alone, which it would fold into spaces; inside double quotes they are escaped.
 _FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
@@ -136,7 +136,10 @@ class RunFolder:
             "config_dir": None if config_dir is None else str(config_dir.absolute()),
             "identity": dict(identity),
             "identity_digest": identity_digest(identity),
-            "versions": {"engine": __version__, "python": platform.python_version()},
+            "versions": {
+                "engine": __version__ + " (compiled)" * is_compiled(),
+                "python": platform.python_version(),
+            },
         }
         with self.settings_lock():
             self._write_document(_HEAD, document)
