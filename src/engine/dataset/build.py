@@ -121,7 +121,7 @@ def stream_outcomes(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, Ou
     """Every job that has ended and its outcome, in plan order, looked up in batches."""
     jobs = inputs.plan.jobs()
     # The prefix of the plan that has been worked on may be a small part of it.
-    left = sum(reader.counts_by_result(STAGE).values())
+    left = reader.ended(STAGE)
     while left > 0 and (batch := list(islice(jobs, _LOOKUP))):
         outcomes = reader.outcomes(STAGE, [job.job_id for job in batch])
         left -= len(outcomes)

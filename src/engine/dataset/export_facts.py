@@ -81,7 +81,7 @@ def _run(name: str, reader: Reader) -> dict[str, object]:
         },
         "gates": list(config.gates.use),
         "planned": len(inputs.plan),
-        "ended": sum(reader.counts_by_result(STAGE).values()),
+        "ended": reader.ended(STAGE),
     }
 
 

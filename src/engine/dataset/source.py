@@ -80,7 +80,7 @@ def open_dataset(
 def _open_run(folder: Path) -> Dataset:
     with closing(Reader(folder / JOURNAL_NAME)) as reader:
         facts = read_import_facts(reader)
-        ended = sum(reader.counts_by_result(STAGE).values())
+        ended = reader.ended(STAGE)
         records, bad = count_imports(reader)
     if facts is None:
         return Dataset(folder, folder.name, "engine", True, ended, lambda: _run_conversations(folder))

@@ -19,7 +19,8 @@ import apsw
 from engine.clock import Clock
 from engine.errors import EngineError
 from engine.journal.disk_space import SpaceGuard
-from engine.journal.reader import Reader, damaged, has_tables, refuse_emptied
+from engine.journal.presence import damaged, has_tables, refuse_emptied
+from engine.journal.reader import Reader
 from engine.journal.rows import PAGE_BYTES, SCHEMA_VERSION, TABLES, checksum
 from engine.journal.run_lock import RunLock
 from engine.journal.writer import Statement, Writer, describe_write_error

@@ -7,7 +7,7 @@ they did not: a merged run has one conversation per job.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -103,8 +103,7 @@ class _Merge:
                     "outcomes",
                     [
                         outcome_values(
-                            replace(
-                                outcome,
+                            outcome._replace(
                                 seq=outcome.seq + last_outcome,
                                 calls=tuple(seq + last_call for seq in outcome.calls),
                                 as_of=outcome.as_of + last_call,

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from engine.errors import JournalDamaged
 from engine.schema.call import CallRecord, OutcomeRecord
+
+Columns: TypeAlias = tuple[object, ...]
+"""A row as SQLite returns it."""
 
 SCHEMA_VERSION = 1
 PAGE_BYTES = 16384
@@ -49,7 +54,7 @@ CREATE INDEX outcomes_by_item ON outcomes (stage, item);
 """
 
 
-def call_values(record: CallRecord) -> tuple[object, ...]:
+def call_values(record: CallRecord) -> Columns:
     """The columns of a call row in table order, the checksum last."""
     (
         seq, stage, item, step, attempt, kind, digest, reply, endpoint, session, tries, sent_at, latency_s,
@@ -64,12 +69,9 @@ def call_values(record: CallRecord) -> tuple[object, ...]:
     return (*record, crc)
 
 
-def outcome_values(record: OutcomeRecord) -> tuple[object, ...]:
+def outcome_values(record: OutcomeRecord) -> Columns:
     """The columns of an outcome row in table order, the checksum last."""
-    columns = (
-        record.seq, record.stage, record.item, record.result, record.note, record.rounds,
-        pack_seqs(record.calls), record.as_of, record.low_water, record.ended_at, record.session,
-    )  # fmt: skip
+    columns = (*record[:6], pack_seqs(record.calls), *record[7:])
     return (*columns, checksum(columns))
 
 
@@ -82,7 +84,7 @@ OUTCOME_COLUMNS = (
 )
 
 
-def checksum(columns: tuple[object, ...]) -> int:
+def checksum(columns: Columns) -> int:
     """CRC-32 over all columns: blobs as they are, floats by their bits, the rest by their text."""
     crc = 0
     words: list[str] = []
@@ -107,32 +109,48 @@ _TYPES = {
 }  # fmt: skip
 
 
-def is_sound(table: str, columns: tuple[object, ...]) -> bool:
+def is_sound(table: str, columns: Columns) -> bool:
     """Whether a row of `table` is as it was written; its last column is the checksum."""
     return checksum(columns[:-1]) == columns[-1] and tuple(map(type, columns)) == _TYPES[table]
 
 
-def read_call(columns: tuple[object, ...]) -> CallRecord:
+def read_call(columns: Columns) -> CallRecord:
     """A CallRecord from a table row; raises JournalDamaged where the checksum does not hold."""
-    _verify("calls", columns)
+    if not is_sound("calls", columns):
+        raise _unsound("calls", columns)
     return CallRecord(*columns[:-1])  # type: ignore[arg-type]
 
 
-def read_outcome(columns: tuple[object, ...]) -> OutcomeRecord:
-    """An OutcomeRecord from a table row; raises JournalDamaged where the checksum does not hold."""
-    _verify("outcomes", columns)
-    values = list(columns[:-1])
-    values[6] = unpack_seqs(columns[6])  # type: ignore[arg-type]
-    return OutcomeRecord(*values)  # type: ignore[arg-type]
+def read_outcomes(rows: Iterable[Columns]) -> Iterator[OutcomeRecord]:
+    """OutcomeRecords from table rows; raises JournalDamaged where a checksum does not hold."""
+    for columns in sound_outcomes(rows):
+        calls = unpack_seqs(columns[6])  # type: ignore[arg-type]
+        yield OutcomeRecord._make((*columns[:6], calls, *columns[7:-1]))
 
 
-def _verify(table: str, columns: tuple[object, ...]) -> None:
-    if not is_sound(table, columns):
-        raise JournalDamaged(
-            f"journal row {columns[0]} of table {table} fails its checksum: the file was changed or the "
-            "disk returned other bytes than were written. Nothing was overwritten. Copy the run's "
-            "folder before anything else; `engine verify RUN` lists every damaged row."
+def sound_outcomes(rows: Iterable[Columns]) -> Iterator[Columns]:
+    """The table rows themselves, each checked; raises JournalDamaged where a checksum does not hold."""
+    types = _TYPES["outcomes"]
+    for columns in rows:
+        # As `is_sound` has it for any row, at two thirds of its cost: a start looks at every outcome.
+        if tuple(map(type, columns)) != types:
+            raise _unsound("outcomes", columns)
+        seq, stage, item, result, note, rounds, calls, as_of, low_water, ended_at, session, crc = columns
+        words = (
+            f"{seq}\0{stage}\0{item}\0{result}\0{note}\0{rounds}\0{len(calls)}"  # type: ignore[arg-type]
+            f"\0{as_of}\0{low_water}\0{ended_at.hex()}\0{session}"  # type: ignore[attr-defined]
         )
+        if zlib.crc32(words.encode("utf-8", "surrogatepass"), zlib.crc32(calls)) != crc:  # type: ignore[arg-type]
+            raise _unsound("outcomes", columns)
+        yield columns
+
+
+def _unsound(table: str, columns: Columns) -> JournalDamaged:
+    return JournalDamaged(
+        f"journal row {columns[0]} of table {table} fails its checksum: the file was changed or the "
+        "disk returned other bytes than were written. Nothing was overwritten. Copy the run's "
+        "folder before anything else; `engine verify RUN` lists every damaged row."
+    )
 
 
 def pack_seqs(seqs: tuple[int, ...]) -> bytes:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import orjson
 
 from engine.config.identity import cells_in, variant_prefix
-from engine.journal.reader import Reader, Session
+from engine.journal.facts import Session
+from engine.journal.reader import Reader
 from engine.schema.call import Usage
 from engine.schema.conversation import STAGE, Role
 from engine.schema.job import CELL_MARK

@@ -152,7 +152,7 @@ def _read_pilot(
     planned: Counter[Scenario] = Counter()
     ended: Counter[Scenario] = Counter()
     pilot: dict[Scenario, list[Facts]] = {}
-    unread, left = _MOST_READ, sum(reader.counts_by_result(STAGE).values())
+    unread, left = _MOST_READ, reader.ended(STAGE)
     jobs = plan.jobs()
     while batch := list(islice(jobs, _LOOKUP)):
         planned.update((job.task, job.scenario_number) for job in batch)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from engine.journal.facts import CallFacts, OutcomeFacts, Session
 from engine.journal.inputs import stored_plan
-from engine.journal.reader import CallFacts, OutcomeFacts, Reader, Session
+from engine.journal.reader import Reader
 from engine.journal.usage import source_of
 from engine.llm.prices import PRICES, Price, decode_prices, usd
 from engine.schema.call import CallKind, Usage

@@ -70,7 +70,7 @@ def _incomplete_because(folder: RunFolder, *, with_unfinished: bool) -> str:
     try:
         with closing(Reader(folder.journal)) as reader:
             plan, imported = stored_plan(reader), read_import_facts(reader)
-            ended = sum(reader.counts_by_result(STAGE).values())
+            ended = reader.ended(STAGE)
     except EngineError:
         # Paid replies may be in it all the same: whoever knows better removes the folder.
         return "its journal cannot be read"

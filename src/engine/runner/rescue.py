@@ -180,7 +180,7 @@ def _begin_each_scan_at_the_first_row(reader: Reader, connection: apsw.Connectio
     """No low-water mark holds any more: what had ended before it may be unfinished again."""
     for stage in reader.stages():
         for outcome in list(reader.all_outcomes(stage)):
-            values = outcome_values(replace(outcome, low_water=0))
+            values = outcome_values(outcome._replace(low_water=0))
             marks = ",".join("?" * len(values))
             connection.execute(f"INSERT OR REPLACE INTO outcomes VALUES ({marks})", values)  # noqa: S608
 

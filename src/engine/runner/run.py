@@ -22,6 +22,7 @@ from engine.config.endpoint_settings import EndpointSettings
 from engine.config.identity import identity_fields, refuse
 from engine.config.matrix import cells_of, variants_of
 from engine.config.run_address import run_address
+from engine.journal.facts import Ending
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.exchange import Exchange
@@ -36,7 +37,7 @@ from engine.runner.progress import RunProgress, RunResult
 from engine.runner.run_folder import RunFolder
 from engine.runner.served_models import ServedModels
 from engine.runner.session import Session, open_session
-from engine.schema.call import OutcomeRecord, call_seed
+from engine.schema.call import call_seed
 from engine.schema.conversation import STAGE, EndReason, Role
 from engine.schema.job import Job
 
@@ -154,21 +155,22 @@ async def _jobs_to_do(
     """The plan's jobs that have not ended, in plan order; looked up in batches, so that no set is held."""
     jobs = inputs.plan.jobs()
     while batch := list(islice(jobs, _LOOKUP)):
-        outcomes = journal.reader.outcomes(STAGE, [job.job_id for job in batch])
-        for job in batch:
-            outcome = outcomes.get(job.job_id)
-            if outcome is None or (retry_failed and _has_failed(outcome)):
+        ids = [job.job_id for job in batch]
+        endings = journal.reader.endings(STAGE, ids)
+        for job, job_id in zip(batch, ids, strict=True):
+            ending = endings.get(job_id)
+            if ending is None or (retry_failed and _has_failed(ending)):
                 yield job
             else:
                 progress.already_done += 1
         await anyio.lowlevel.checkpoint()
 
 
-def _has_failed(outcome: OutcomeRecord) -> bool:
+def _has_failed(ending: Ending) -> bool:
     """Whether a call failed that may succeed now: of the conversation, or of what was asked after its end."""
-    if outcome.result == EndReason.FAILED:
+    if ending.result == EndReason.FAILED:
         return True
-    return bool(outcome.note) and orjson.loads(outcome.note)["reason"] != "context_full"
+    return bool(ending.note) and orjson.loads(ending.note)["reason"] != "context_full"
 
 
 def _check_unfinished(

@@ -5,7 +5,6 @@ Records are calls and outcomes as the journal keeps them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -106,9 +105,10 @@ class CallRecord(NamedTuple):
     cached_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeRecord:
+class OutcomeRecord(NamedTuple):
     """How an item ended: its end reason, its rounds and the sequence numbers of its calls, in order.
+
+    Its fields are in the order of the table's columns.
 
     `note` is JSON about a failure, else empty. Calls of the item from `as_of` on came after this outcome
     and belong to a later retry. `low_water` is the first call at that moment which belongs to an
