@@ -14,7 +14,9 @@ import os
 import resource
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.clients.talk import Meter, peak_mb, raise_file_limit
@@ -53,7 +55,7 @@ def main() -> int:
     meter = Meter()
     first: dict[str, float] = {}
     more: dict[str, object] = {}
-    work_on_run, hold, write_dataset = commands.work_on_run, runner.hold_conversation, commands.write_dataset
+    work_on_run, hold = commands.work_on_run, runner.hold_conversation
 
     async def marked_hold(*given: Any, **named: Any) -> Any:
         if not first:
@@ -86,22 +88,30 @@ def main() -> int:
                     conversations_wall_s=time.monotonic() - first["at"],
                 )
 
-    def marked_dataset(*given: Any, **named: Any) -> Any:
+    def marked_build(*given: Any, **named: Any) -> Any:
         if options.stop_before_dataset:
             meter.write(options.report, **more)
             sys.stdout.flush()
             os._exit(0)
-        before = cpu_s()
-        try:
-            return write_dataset(*given, **named)
-        finally:
-            more.update(dataset_cpu_s=cpu_s() - before)
+        # Loaded here, as the engine does it: after the work, and not within what is measured of either.
+        after_work = import_module("engine.cli.after_work")
+        write_dataset = after_work.write_dataset
+
+        def marked_dataset(*given: Any, **named: Any) -> Any:
+            before = cpu_s()
+            try:
+                return write_dataset(*given, **named)
+            finally:
+                more.update(dataset_cpu_s=cpu_s() - before)
+
+        after_work.write_dataset = marked_dataset
+        return after_work.build(*given, **named)
 
     if options.no_affinity:
         forget_places()
     commands.work_on_run = marked_work
     runner.hold_conversation = marked_hold
-    commands.write_dataset = marked_dataset
+    commands.after_work = SimpleNamespace(build=marked_build)
     code = exit_code_of(arguments)
     meter.write(options.report, **more)
     return code

@@ -30,6 +30,7 @@ from engine.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
+CONTEXT = click.Context(engine_command)
 PAGES = (README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 # Without an error of their own: success, failed conversations, and 128 + SIGHUP, SIGINT, SIGTERM.
 PLAIN_CODES = {0, 3, 129, 130, 143}
@@ -66,15 +67,18 @@ def prose(page: Path) -> str:
 def subcommand(line: str) -> click.Command:
     command: click.Command = engine_command
     for word in line.split()[1:]:
-        if not isinstance(command, click.Group) or word not in command.commands:
+        found = command.get_command(CONTEXT, word) if isinstance(command, click.Group) else None
+        if found is None:
             break
-        command = command.commands[word]
+        command = found
     assert command is not engine_command or line.split()[1].startswith("-"), line
     return command
 
 
 def all_commands(group: click.Group = engine_command) -> Iterator[click.Command]:
-    for command in group.commands.values():
+    for name in group.list_commands(CONTEXT):
+        command = group.get_command(CONTEXT, name)
+        assert command is not None
         yield command
         if isinstance(command, click.Group):
             yield from all_commands(command)

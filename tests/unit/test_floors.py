@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import engine
 ROOT = Path(engine.__file__).parent
 
 FLOORS = {
-    "schema": 0, "errors": 0, "clock": 0, "version": 0,
+    "schema": 0, "errors": 0, "clock": 0, "version": 0, "on_use": 0,
     "config": 1, "logs": 1,
     "dialogue": 2, "scenarios": 2, "wire": 2,
     "llm": 3, "journal": 3,
@@ -25,7 +26,7 @@ FLOORS = {
     "__main__": 8,
 }  # fmt: skip
 # Single modules of the ground floor, which its folders may use.
-GROUND = {"errors", "clock", "version"}
+GROUND = {"errors", "clock", "version", "on_use"}
 # Servers that stand apart: they see the ground only, and the command line alone sees them.
 APART = {"rehearsal", "local"}
 APART_SEES = {name for name, floor in FLOORS.items() if floor <= 2}
@@ -116,6 +117,13 @@ def test_imports_are_absolute() -> None:
 def test_no_function_imports_anything_but_an_optional_extra() -> None:
     inner = [found for found in IMPORTS if found.is_inner]
     assert [found.place for found in inner if found.name.split(".")[0] not in OPTIONAL_EXTRAS] == []
+
+
+def test_what_is_loaded_on_use_is_imported_beside_it_for_types_and_floors() -> None:
+    for path in MODULES:
+        for name in re.findall(r'ModuleOnUse\("([\w.]+)"\)', path.read_text("utf-8")):
+            package, _, module = name.rpartition(".")
+            assert re.search(rf"from {package} import (\w+, )*{module}\b", path.read_text("utf-8")), name
 
 
 def test_what_a_run_is_made_from_is_known_without_the_network() -> None:

@@ -40,16 +40,13 @@ _SAMPLE_TURNS = 6
 class Display:
     """Shows a run's progress until it is cancelled."""
 
-    def __init__(self, name: str, progress: RunProgress, *, is_quiet: bool) -> None:
+    def __init__(self, name: str, progress: RunProgress) -> None:
         self._name = name
         self._progress = progress
-        self._is_quiet = is_quiet
         self._console = Console(stderr=True)
 
     async def show(self) -> None:
         """Show until cancelled; the last state stays on the screen."""
-        if self._is_quiet:
-            return
         with suppress(OSError):  # the terminal was closed: that stops the run in order, by its signal
             await self._show()
 

@@ -9,72 +9,126 @@ import traceback
 
 import click
 
-from engine.cli.adjust_command import adjust_command
-from engine.cli.agreement_command import agreement_command
-from engine.cli.annotate_command import annotate_command
-from engine.cli.baseline_command import baseline
-from engine.cli.bench_command import bench
-from engine.cli.compare_command import compare_command
-from engine.cli.doctor_command import doctor
-from engine.cli.estimate_command import estimate
+from engine.cli.commands_on_use import CommandsOnUse, Origin
 from engine.cli.exit_codes import BUG, find_engine_error
-from engine.cli.experiment_command import experiment
-from engine.cli.export_command import export
-from engine.cli.import_command import import_command
-from engine.cli.init_command import init
-from engine.cli.matrix_command import matrix_command
-from engine.cli.profiles_commands import profiles
-from engine.cli.read_commands import show, status, verify
-from engine.cli.rehearse_command import rehearse
-from engine.cli.report_command import report as report_page
-from engine.cli.run_commands import resume, run
-from engine.cli.runs_commands import runs
-from engine.cli.scenarios_commands import scenarios
-from engine.cli.stats_command import stats
 from engine.errors import DiskFull
 from engine.logs import SECRETS
 from engine.runner.open_files import raise_file_limit
 from engine.version import __version__, is_compiled
 
+# In the order of use; help sorts them by name. The last of each is the beginning of the command's own help.
+COMMANDS = {
+    "init": Origin(
+        "init_command", "init",
+        "Write DIR/engine.yaml, with every key explained, and copy templates and profiles to edit.",
+    ),
+    "doctor": Origin(
+        "doctor_command", "doctor",
+        "Send one tiny call to each endpoint of CONFIG for each model, and show what came of it.",
+    ),
+    "bench": Origin(
+        "bench_command", "bench",
+        "Measure an endpoint with conversations of the main job at rising concurrency, and suggest one.",
+    ),
+    "profiles": Origin(
+        "profiles_commands", "profiles",
+        "User profiles: let an LLM write them, check, show and compare pools, refine what is asked for.",
+    ),
+    "scenarios": Origin(
+        "scenarios_commands", "scenarios",
+        "Tasks and their scenarios: list, show, check and render what templates make of them.",
+    ),
+    "estimate": Origin(
+        "estimate_command", "estimate",
+        "What the rest of a run will take: tokens, money and time, with an interval.",
+    ),
+    "run": Origin(
+        "run_commands", "run",
+        "Hold every conversation of the plan, or go on with it.",
+    ),
+    "resume": Origin(
+        "run_commands", "resume",
+        "Go on with RUN where it stopped; by default with the latest unfinished run.",
+    ),
+    "adjust": Origin(
+        "adjust_command", "adjust_command",
+        "Change limits, budget or concurrency of RUN, or pause it; its process, if any, follows at once.",
+    ),
+    "status": Origin(
+        "read_commands", "status",
+        "How far RUN is, and what a resume will still cost.",
+    ),
+    "show": Origin(
+        "read_commands", "show",
+        "Show one CONVERSATION of RUN, ended or not, whole.",
+    ),
+    "verify": Origin(
+        "read_commands", "verify",
+        "Check every row's checksum, and that each finished conversation replays from its own requests.",
+    ),
+    "runs": Origin(
+        "runs_commands", "runs",
+        "List all runs, the latest last; or prune, archive, merge or rescue them.",
+    ),
+    "export": Origin(
+        "export_command", "export",
+        "Write the conversations of RUN_OR_FILE that have ended, at any moment, also while the run goes on.",
+    ),
+    "import": Origin(
+        "import_command", "import_command",
+        "Import conversations from FILES (JSON Lines, JSON, or a folder of JSON files; gzip too) into a run.",
+    ),
+    "annotate": Origin(
+        "annotate_command", "annotate_command",
+        "Let judges annotate RUN's conversations, held or imported; the same command goes on after a stop.",
+    ),
+    "stats": Origin(
+        "stats_command", "stats",
+        "Count RUN_OR_FILE: Table 1 (raw and kept), 2 and 3, Figure 6, hallucinated replies.",
+    ),
+    "report": Origin(
+        "report_command", "report",
+        "Write one self-contained HTML page about RUN_OR_FILE: tables, figures, conversations.",
+    ),
+    "agreement": Origin(
+        "agreement_command", "agreement_command",
+        "Compare all who judged the same turns or conversations: judges, people, the data's own labels.",
+    ),
+    "compare": Origin(
+        "compare_command", "compare_command",
+        "Put two datasets side by side: lengths, diversity, intents, ratings, manners, likeness to people.",
+    ),
+    "matrix": Origin(
+        "matrix_command", "matrix_command",
+        "Compare the cells of a matrix: rounds, lengths, ends, defects, objections, cost, ratings.",
+    ),
+    "baseline": Origin(
+        "baseline_command", "baseline",
+        "Write conversations made from templates: the system asks, the user responds. No model is asked.",
+    ),
+    "experiment": Origin(
+        "experiment_command", "experiment",
+        "Repeat the paper's experiments on generated or imported data.",
+    ),
+    "rehearse": Origin(
+        "rehearse_command", "rehearse",
+        "Serve the rehearsal LLM on loopback, in OpenAI's, Anthropic's and Gemini's formats;"
+        " prints its address.",
+    ),
+}  # fmt: skip
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(
+    cls=CommandsOnUse,
+    origins=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__ + " (compiled)" * is_compiled(), prog_name="engine")
 def engine() -> None:
     """Generate task-based recommendation conversations with two LLMs.
 
     `engine run` needs nothing else: it rehearses with an embedded offline endpoint.
     """
-
-
-# In the order of use; help sorts them by name.
-COMMANDS: tuple[click.Command, ...] = (
-    init,
-    doctor,
-    bench,
-    profiles,
-    scenarios,
-    estimate,
-    run,
-    resume,
-    adjust_command,
-    status,
-    show,
-    verify,
-    runs,
-    export,
-    import_command,
-    annotate_command,
-    stats,
-    report_page,
-    agreement_command,
-    compare_command,
-    matrix_command,
-    baseline,
-    experiment,
-    rehearse,
-)
-for command in COMMANDS:
-    engine.add_command(command)
 
 
 def main() -> None:

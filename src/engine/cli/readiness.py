@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 import anyio
 import click
@@ -23,8 +24,7 @@ from engine.journal.reader import open_if_begun
 from engine.llm.caller import reserved_tokens
 from engine.llm.exchange import Exchange, Question
 from engine.llm.prices import prices_of
-from engine.local.server import require_extra
-from engine.local.weights import require_gguf
+from engine.on_use import ModuleOnUse
 from engine.runner.end_hook import check_end_hook
 from engine.runner.endpoints import open_models
 from engine.runner.open_files import most_connections
@@ -33,6 +33,13 @@ from engine.runner.spending import check_prices
 from engine.schema.call import Reply, Usage
 from engine.schema.job import Job
 from engine.schema.plan import Plan
+
+if TYPE_CHECKING:
+    from engine.local import server as local_server
+    from engine.local import weights as local_weights
+else:
+    local_server = ModuleOnUse("engine.local.server")
+    local_weights = ModuleOnUse("engine.local.weights")
 
 
 def check_ready(inputs: RunInputs) -> None:
@@ -47,8 +54,8 @@ def check_ready(inputs: RunInputs) -> None:
         _check_limits(inputs)
     elif config.local is not None:
         if config.local.model is not None:
-            require_gguf(config.local.model)
-        require_extra()
+            local_weights.require_gguf(config.local.model)
+        local_server.require_extra()
 
 
 def check_same_run(folder: RunFolder, inputs: RunInputs) -> None:

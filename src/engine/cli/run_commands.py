@@ -8,17 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import click
-import orjson
 
 from engine.cli.at_work import at_work
 from engine.cli.budget_options import budget_options, with_budget
-from engine.cli.display import print_report
 from engine.cli.exit_codes import exit_code, find_engine_error
 from engine.cli.plan_display import describe_tasks, print_plan
 from engine.cli.planned_run import plan_options, planned_run
@@ -33,14 +30,13 @@ from engine.cli.shared_options import (
 )
 from engine.clock import SystemClock
 from engine.config.settings import RunConfig
-from engine.dataset.build import write_dataset, write_summary
 from engine.errors import BadInput, EngineError, RunLocked, UsageError
-from engine.journal.inputs import RunInputs, read_inputs, stored_plan
+from engine.journal.inputs import RunInputs, stored_plan
 from engine.journal.reader import Reader, open_if_begun
 from engine.logs import SECRETS
+from engine.on_use import ModuleOnUse
 from engine.runner.end_hook import SessionEnd, run_end_hook
 from engine.runner.fork import fork_run, matching
-from engine.runner.overview import last_failure
 from engine.runner.prepare import prepare
 from engine.runner.progress import RunProgress, RunResult
 from engine.runner.run import work_on_run
@@ -50,7 +46,12 @@ from engine.runner.run_folder import (
     existing_folder,
     open_folder,
 )
-from engine.schema.conversation import STAGE, EndReason
+from engine.schema.conversation import STAGE
+
+if TYPE_CHECKING:
+    from engine.cli import after_work
+else:
+    after_work = ModuleOnUse("engine.cli.after_work")
 
 
 @click.command()
@@ -163,8 +164,7 @@ def latest_unfinished(runs_dir: Path) -> RunFolder:
             try:
                 plan = stored_plan(reader)
                 if plan is not None and (
-                    sum(reader.counts_by_result(STAGE).values()) < len(plan)
-                    or not folder.conversations.exists()
+                    reader.ended(STAGE) < len(plan) or not folder.conversations.exists()
                 ):
                     return folder
             finally:
@@ -248,28 +248,7 @@ def hold_and_build(
     )  # fmt: skip
     if isinstance(result.stopped_by, EngineError) and not folder.journal.is_file():
         raise result.stopped_by  # nothing is left here to build from
-    reader = Reader(folder.journal)
-    try:
-        # From the journal alone, as `export` does it: what is shown is what anyone else would get.
-        counts = write_dataset(reader, read_inputs(reader), folder.conversations)
-        summary = write_summary(reader, counts, folder.summary)
-        failure = last_failure(reader) if counts.end_reasons[EndReason.FAILED.value] else None
-    finally:
-        reader.close()
-    report = partial(
-        print_report, folder, counts, summary, result, is_first=progress.already_done == 0,
-        last_failure=failure, as_json=as_json,
-    )  # fmt: skip
-    match result.stopped_by:
-        case EngineError() as error:
-            code = error.exit_code
-        case int() as number:
-            code = 128 + number
-        case None:
-            code = 3 if counts.end_reasons[EndReason.FAILED.value] else 0
-    state: Literal["done", "stopped"] = "done" if result.stopped_by is None else "stopped"
-    kept = counts.kept.row().conversations
-    end = SessionEnd(folder.name, folder.path, state, code, kept, orjson.dumps(summary) + b"\n")
+    end, report = after_work.build(folder, result, is_first=progress.already_done == 0, as_json=as_json)
     return end, result.stopped_by, report
 
 
@@ -293,7 +272,7 @@ def _ended(folder: RunFolder) -> int:
     if reader is None:
         return 0
     with closing(reader):
-        return sum(reader.counts_by_result(STAGE).values())
+        return reader.ended(STAGE)
 
 
 async def _work(

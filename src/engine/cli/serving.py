@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from anyio.abc import TaskGroup
@@ -15,10 +16,19 @@ from anyio.abc import TaskGroup
 from engine.config.endpoint_settings import EndpointSettings, LimitSettings
 from engine.config.matrix import variants_of
 from engine.config.settings import RunConfig
-from engine.local.server import serve_local
-from engine.local.weights import ensure_weights
-from engine.rehearsal.server import serve
-from engine.rehearsal.settings import Fixed, RehearsalSettings
+from engine.on_use import ModuleOnUse
+
+# A run that asks a server needs neither of these.
+if TYPE_CHECKING:
+    from engine.local import server as local_server
+    from engine.local import weights as local_weights
+    from engine.rehearsal import server as rehearsal_server
+    from engine.rehearsal import settings as rehearsal_settings
+else:
+    local_server = ModuleOnUse("engine.local.server")
+    local_weights = ModuleOnUse("engine.local.weights")
+    rehearsal_server = ModuleOnUse("engine.rehearsal.server")
+    rehearsal_settings = ModuleOnUse("engine.rehearsal.settings")
 
 
 @asynccontextmanager
@@ -32,8 +42,10 @@ async def serving_endpoints(
         yield config.endpoints
     elif config.local is not None:
         local = config.local
-        model = local.model if local.model is not None else await to_thread.run_sync(ensure_weights)
-        async with serve_local(
+        model = (
+            local.model if local.model is not None else await to_thread.run_sync(local_weights.ensure_weights)
+        )
+        async with local_server.serve_local(
             model, slots=local.slots, context_tokens=local.context_tokens, exact=local.exact
         ) as server:
             group.start_soon(server.watch)
@@ -44,11 +56,11 @@ async def serving_endpoints(
             group.cancel_scope.cancel()
     else:
         section = config.rehearsal
-        rehearsed = RehearsalSettings(
+        rehearsed = rehearsal_settings.RehearsalSettings(
             defect_rate=section.defect_rate, judge_error_rate=section.judge_error_rate,
-            delay=Fixed(section.latency_s), run_seed=config.seed,
+            delay=rehearsal_settings.Fixed(section.latency_s), run_seed=config.seed,
         )  # fmt: skip
-        async with serve(rehearsed) as embedded:
+        async with rehearsal_server.serve(rehearsed) as embedded:
             yield dict.fromkeys(names, EndpointSettings(base_url=embedded.base_url))
 
 

@@ -14,7 +14,9 @@ class Settings(BaseModel):
     """Base of every section: frozen, and an unknown key is an error."""
 
     # An infinity would not survive the JSON of a run's journal: it has none.
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False, defer_build=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -9,11 +9,17 @@ No proxy is taken from the environment: a run goes where its configuration says.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.config.endpoint_settings import TransportKind
 from engine.llm.asyncio_transport import AsyncioTransport
-from engine.llm.httpx_transport import HttpxTransport
 from engine.llm.transport import MAX_BODY_BYTES, Transport
+from engine.on_use import ModuleOnUse
+
+if TYPE_CHECKING:
+    from engine.llm import httpx_transport
+else:
+    httpx_transport = ModuleOnUse("engine.llm.httpx_transport")
 
 # Shorter than the servers' own: uvicorn (vLLM and most self-hosted servers) and Node close after 5 s.
 KEEPALIVE_S = 4.0
@@ -40,7 +46,7 @@ def open_transport(
     from each piece of its reply.
     """
     if kind == "httpx" or proxy is not None:
-        return HttpxTransport(
+        return httpx_transport.HttpxTransport(
             connections=connections,
             connect_timeout_s=connect_timeout_s,
             idle_timeout_s=idle_timeout_s,

@@ -10,7 +10,7 @@ from engine.runner.progress import RunProgress
 def line(prompt_tokens: int, cached_tokens: int) -> str:
     calls = CallCounts(replies=8, prompt_tokens=prompt_tokens, cached_tokens=cached_tokens)
     progress = RunProgress(planned=4, ended={"goodbye": 1}, calls=calls)
-    return Display("r", progress, is_quiet=False)._status()
+    return Display("r", progress)._status()
 
 
 def test_the_share_of_cached_tokens_is_shown_where_a_server_reports_any() -> None:
