@@ -1,42 +1,43 @@
 """Phrases: wordings that give a speaker away, in English and Chinese.
 
-A phrase is an anchor (a literal that every match contains, in folded text) and a pattern. The
-pattern runs only where the anchor occurs, which keeps a clean conversation at the price of a few
-substring searches. All repeats in patterns are bounded, so that no text makes them slow. `unless` is
-searched in the sentence around a match, and excuses it: the same words in another's mouth. What stands
-in quotation marks is excused too: it is spoken of, not said.
+A phrase is an anchor (a literal that every match contains, in folded text) and a pattern. The pattern
+runs only where the anchor occurs, which keeps a clean conversation at the price of a few substring
+searches, and is compiled then: there are many, and a start has to wait for none of them. All repeats in
+patterns are bounded, so that no text makes them slow. `unless` is searched in the sentence around a
+match, and excuses it: the same words in another's mouth. What stands in quotation marks is excused too:
+it is spoken of, not said.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 NEAR_CHARS = 200
 """How far before and after a match its sentence, or an opening quotation mark, is looked for."""
 
 _BREAK = re.compile(r"[.!?\n。！？]")
+compiled = cache(re.compile)
 
 
 class Phrase(NamedTuple):
     anchor: str
-    pattern: re.Pattern[str]
-    unless: re.Pattern[str] | None
+    pattern: str
+    unless: str | None = None
 
 
 def phrases(*rows: tuple[str, str] | tuple[str, str, str]) -> tuple[Phrase, ...]:
     """One phrase for each (anchor, pattern) or (anchor, pattern, unless)."""
-    return tuple(
-        Phrase(row[0], re.compile(row[1]), re.compile(row[2]) if len(row) == 3 else None) for row in rows
-    )
+    return tuple(Phrase(*row) for row in rows)
 
 
 def first(text: str, known: tuple[Phrase, ...]) -> str | None:
     """The first known phrase that `text` (folded) holds, as it is written there; None if none."""
     for anchor, pattern, unless in known:
         if anchor in text:
-            for match in pattern.finditer(text):
-                if unless is not None and unless.search(_sentence(text, match.start(), match.end())):
+            for match in compiled(pattern).finditer(text):
+                if unless and compiled(unless).search(_sentence(text, match.start(), match.end())):
                     continue
                 if not is_quoted(text, match.start()):
                     return match.group()[:60]

@@ -47,13 +47,6 @@ class CallFacts(NamedTuple):
     note: bytes | None
 
 
-class Ending(NamedTuple):
-    """How an item ended: its result, and the note about a failure (JSON, else empty)."""
-
-    result: str
-    note: str
-
-
 class OutcomeFacts(NamedTuple):
     """An outcome row without its calls."""
 

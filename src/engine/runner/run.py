@@ -22,7 +22,6 @@ from engine.config.endpoint_settings import EndpointSettings
 from engine.config.identity import identity_fields, refuse
 from engine.config.matrix import cells_of, variants_of
 from engine.config.run_address import run_address
-from engine.journal.facts import Ending
 from engine.journal.inputs import RunInputs, check_plan, differences_from, put_inputs
 from engine.journal.journal import Journal
 from engine.llm.exchange import Exchange
@@ -159,18 +158,18 @@ async def _jobs_to_do(
         endings = journal.reader.endings(STAGE, ids)
         for job, job_id in zip(batch, ids, strict=True):
             ending = endings.get(job_id)
-            if ending is None or (retry_failed and _has_failed(ending)):
+            if ending is None or (retry_failed and _has_failed(*ending)):
                 yield job
             else:
                 progress.already_done += 1
         await anyio.lowlevel.checkpoint()
 
 
-def _has_failed(ending: Ending) -> bool:
+def _has_failed(result: str, note: str) -> bool:
     """Whether a call failed that may succeed now: of the conversation, or of what was asked after its end."""
-    if ending.result == EndReason.FAILED:
+    if result == EndReason.FAILED:
         return True
-    return bool(ending.note) and orjson.loads(ending.note)["reason"] != "context_full"
+    return bool(note) and orjson.loads(note)["reason"] != "context_full"
 
 
 def _check_unfinished(
