@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -114,7 +113,7 @@ async def _open_endpoints(config: RunConfig) -> None:
 def _check_limits(inputs: RunInputs) -> None:
     """A request that reserves more than a whole minute's tokens could never be sent."""
     cells = inputs.plan.cells or ("",)
-    for job in (replace(job, cell=cell) for job in first_job_of_each_task(inputs) for cell in cells):
+    for job in (job._replace(cell=cell) for job in first_job_of_each_task(inputs) for cell in cells):
         for question in first_questions(inputs, job):
             variant = inputs.cell(job).sides[question.side]
             settings = variant.settings

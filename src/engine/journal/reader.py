@@ -17,10 +17,11 @@ from engine.journal.rows import (
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
     Columns,
+    check_outcomes,
     is_sound,
+    outcome_of,
     read_call,
-    read_outcomes,
-    sound_outcomes,
+    read_outcome,
 )
 from engine.schema.call import CallRecord, OutcomeRecord
 
@@ -121,26 +122,30 @@ class Reader:
 
     def outcomes(self, stage: str, items: Iterable[str]) -> dict[str, OutcomeRecord]:
         """The latest outcome of each of `items` that has one."""
-        return {record.item: record for record in read_outcomes(self._outcome_rows(stage, items))}
+        records = (outcome_of(row) for rows in self._outcome_rows(stage, items) for row in rows)
+        return {record.item: record for record in records}
 
     def endings(self, stage: str, items: Iterable[str]) -> dict[str, tuple[str, str]]:
         """(result, note) of the latest outcome of each of `items` that has one; whole rows are checked."""
-        rows = sound_outcomes(self._outcome_rows(stage, items))
-        return {row[2]: (row[3], row[4]) for row in rows}  # type: ignore[misc]
+        batches = self._outcome_rows(stage, items)
+        return {row[2]: (row[3], row[4]) for rows in batches for row in rows}  # type: ignore[misc]
 
-    def _outcome_rows(self, stage: str, items: Iterable[str]) -> Iterator[Columns]:
+    def _outcome_rows(self, stage: str, items: Iterable[str]) -> Iterator[list[Columns]]:
+        """The outcomes of `items`, checked, in batches; of each item the latest comes last."""
         wanted = list(items)
         for start in range(0, len(wanted), _LOOKUP):
             chunk = wanted[start : start + _LOOKUP]
             marks = ",".join("?" * len(chunk))
-            # In the index's order, where an item's latest is its last, so that nothing has to be sorted.
+            # In the index's own order, so that nothing has to be sorted.
             where = f"WHERE stage=? AND item IN ({marks}) ORDER BY item, seq"
-            yield from self._rows(f"SELECT {OUTCOME_COLUMNS} FROM outcomes {where}", (stage, *chunk))  # noqa: S608
+            rows = list(self._rows(f"SELECT {OUTCOME_COLUMNS} FROM outcomes {where}", (stage, *chunk)))  # noqa: S608
+            check_outcomes(rows)
+            yield rows
 
     def all_outcomes(self, stage: str) -> Iterator[OutcomeRecord]:
         """Every outcome row of a stage in order of ending, streaming; a retried item appears again."""
-        sql = f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE stage=? ORDER BY seq"  # noqa: S608
-        return read_outcomes(self._rows(sql, (stage,)))
+        for row in self._rows(f"SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE stage=? ORDER BY seq", (stage,)):  # noqa: S608
+            yield read_outcome(row)
 
     def counts_by_result(self, stage: str) -> dict[str, int]:
         """How many items ended in which way, the latest outcome of each counted."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from engine.errors import JournalDamaged
@@ -121,18 +121,23 @@ def read_call(columns: Columns) -> CallRecord:
     return CallRecord(*columns[:-1])  # type: ignore[arg-type]
 
 
-def read_outcomes(rows: Iterable[Columns]) -> Iterator[OutcomeRecord]:
-    """OutcomeRecords from table rows; raises JournalDamaged where a checksum does not hold."""
-    for columns in sound_outcomes(rows):
-        calls = unpack_seqs(columns[6])  # type: ignore[arg-type]
-        yield OutcomeRecord._make((*columns[:6], calls, *columns[7:-1]))
+def read_outcome(columns: Columns) -> OutcomeRecord:
+    """An OutcomeRecord from a table row; raises JournalDamaged where the checksum does not hold."""
+    check_outcomes((columns,))
+    return outcome_of(columns)
 
 
-def sound_outcomes(rows: Iterable[Columns]) -> Iterator[Columns]:
-    """The table rows themselves, each checked; raises JournalDamaged where a checksum does not hold."""
+def outcome_of(columns: Columns) -> OutcomeRecord:
+    """An OutcomeRecord from a table row that was checked."""
+    calls = unpack_seqs(columns[6])  # type: ignore[arg-type]
+    return OutcomeRecord._make((*columns[:6], calls, *columns[7:-1]))
+
+
+def check_outcomes(rows: Iterable[Columns]) -> None:
+    """Raise JournalDamaged for the first table row whose checksum does not hold."""
     types = _TYPES["outcomes"]
     for columns in rows:
-        # As `is_sound` has it for any row, at two thirds of its cost: a start looks at every outcome.
+        # As `is_sound` has it for any row, at two thirds of its cost: a resume looks at every outcome.
         if tuple(map(type, columns)) != types:
             raise _unsound("outcomes", columns)
         seq, stage, item, result, note, rounds, calls, as_of, low_water, ended_at, session, crc = columns
@@ -142,7 +147,6 @@ def sound_outcomes(rows: Iterable[Columns]) -> Iterator[Columns]:
         )
         if zlib.crc32(words.encode("utf-8", "surrogatepass"), zlib.crc32(calls)) != crc:  # type: ignore[arg-type]
             raise _unsound("outcomes", columns)
-        yield columns
 
 
 def _unsound(table: str, columns: Columns) -> JournalDamaged:

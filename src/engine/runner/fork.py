@@ -11,7 +11,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def _recorded(reader: Reader, inputs: RunInputs) -> Iterator[tuple[Job, list[lis
     cells = old.cells if old is not None and old.cells else ("",)
     jobs = inputs.plan.jobs()
     while batch := list(islice(jobs, _BATCH)):
-        names = [[replace(job, cell=cell).job_id for cell in cells] for job in batch]
+        names = [[job._replace(cell=cell).job_id for cell in cells] for job in batch]
         outcomes = reader.outcomes(STAGE, [name for each in names for name in each])
         for job, its_names in zip(batch, names, strict=True):
             found = []

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
@@ -225,7 +225,7 @@ async def _endless(inputs: RunInputs) -> AsyncIterator[Job]:
     """The plan's jobs, then the same as further repeats: other ids, so no request comes twice."""
     for round_number in count():
         for job in inputs.plan.jobs():
-            yield replace(job, repeat=job.repeat + round_number * inputs.config.repeat)
+            yield job._replace(repeat=job.repeat + round_number * inputs.config.repeat)
 
 
 def _level(

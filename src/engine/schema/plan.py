@@ -46,7 +46,7 @@ class Plan:
         jobs = islice(self._all_jobs(), self.limit)
         if not self.cells:
             return jobs
-        return (replace(job, cell=cell) for job in jobs for cell in self.cells)
+        return (job._replace(cell=cell) for job in jobs for cell in self.cells)
 
     def _all_jobs(self) -> Iterator[Job]:
         if self.explicit is not None:
@@ -130,4 +130,4 @@ class PlanIndex:
             return None
         if self._explicit is None:
             return job
-        return replace(self._explicit[without_cell(job.job_id)][1], cell=job.cell)
+        return self._explicit[without_cell(job.job_id)][1]._replace(cell=job.cell)

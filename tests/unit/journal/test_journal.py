@@ -158,6 +158,36 @@ async def test_flipped_bit_is_found_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_endings_are_those_of_the_latest_outcomes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await end(journal, "b", [], "failed")
+        for item in ("c", "a", "b"):
+            await end(journal, item, [await reply(journal, item, "user-1")])
+        await end(journal, "a", [], "failed")
+        assert journal.reader.ended(STAGE) == 3
+        endings = journal.reader.endings(STAGE, ["b", "x", "a", "c"])
+        assert endings == {"a": ("failed", ""), "b": ("goodbye", ""), "c": ("goodbye", "")}
+        outcomes = journal.reader.outcomes(STAGE, ["b", "x", "a", "c"])
+        assert {item: (outcome.result, outcome.note) for item, outcome in outcomes.items()} == endings
+        assert journal.reader.ended("other") == 0
+
+
+@pytest.mark.asyncio
+async def test_flipped_bit_in_what_an_ending_does_not_tell_is_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as journal:
+        await end(journal, "a", [0x0123456789ABCDEF])
+    path = tmp_path / JOURNAL_NAME
+    calls = (0x0123456789ABCDEF).to_bytes(8, "little")
+    blob = path.read_bytes()
+    assert blob.count(calls) == 1
+    path.write_bytes(blob.replace(calls, bytes([calls[0] ^ 1]) + calls[1:]))
+    reader = Reader(path)
+    with pytest.raises(JournalDamaged, match="row 1 of table outcomes"):
+        reader.endings(STAGE, ["a"])
+    reader.close()
+
+
+@pytest.mark.asyncio
 async def test_missing_call_of_an_outcome_is_damage(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         with pytest.raises(JournalDamaged, match="absent"):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.journal.rows import call_values, checksum, is_sound
-from engine.schema.call import CallKind, CallRecord
+from engine.errors import JournalDamaged
+from engine.journal.rows import (
+    call_values,
+    check_outcomes,
+    checksum,
+    is_sound,
+    outcome_of,
+    outcome_values,
+    read_outcome,
+)
+from engine.schema.call import CallKind, CallRecord, OutcomeRecord
 
 
 @given(
@@ -43,3 +53,41 @@ def test_nothing_and_an_empty_blob_are_told_apart() -> None:
     damaged = (*row[:4], b"", *row[5:])
     assert checksum(damaged[:-1]) == damaged[-1]
     assert not is_sound("calls", damaged)
+
+
+number = st.integers(0, 2**53)
+outcome_records = st.builds(
+    OutcomeRecord,
+    seq=number,
+    stage=st.text(),
+    item=st.text(),
+    result=st.text(),
+    note=st.text(),
+    rounds=number,
+    calls=st.lists(number).map(tuple),
+    as_of=number,
+    low_water=number,
+    ended_at=st.floats(allow_nan=False),
+    session=number,
+)
+# What a damaged row may hold in place of what was written, the empty ones among it.
+values = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text() | st.binary()
+
+
+@given(outcome_records)
+def test_an_outcome_is_read_as_it_was_written(record: OutcomeRecord) -> None:
+    row = outcome_values(record)
+    assert is_sound("outcomes", row)
+    assert read_outcome(row) == outcome_of(row) == record
+
+
+@given(outcome_records, st.integers(0, 11), values)
+def test_an_outcome_with_another_value_in_any_column_is_refused(
+    record: OutcomeRecord, column: int, value: object
+) -> None:
+    row = outcome_values(record)
+    assume(type(value) is not type(row[column]) or value != row[column])
+    damaged = (*row[:column], value, *row[column + 1 :])
+    assume(not is_sound("outcomes", damaged))  # a checksum of 32 bits is no proof
+    with pytest.raises(JournalDamaged, match="of table outcomes fails its checksum"):
+        check_outcomes([row, damaged])

@@ -14,6 +14,8 @@ JOBS = st.builds(
     st.integers(0, 10**6),
     st.from_regex(PROFILE_ID_PATTERN, fullmatch=True),
     st.integers(0, 10**4),
+    opener=st.none(),
+    cell=st.just(""),
     behaviour=st.just("") | st.from_regex(BEHAVIOUR_PATTERN, fullmatch=True),
 )
 

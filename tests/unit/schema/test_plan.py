@@ -23,6 +23,9 @@ JOBS = st.builds(
     st.integers(0, 3),
     st.sampled_from(["p0", "p1"]),
     st.integers(0, 2),
+    opener=st.none(),
+    cell=st.just(""),
+    behaviour=st.just(""),
 )
 LISTS = st.builds(
     Plan,
@@ -100,7 +103,7 @@ def test_in_a_matrix_every_job_stands_in_every_cell_before_the_next_one_comes(
     plan: Plan, cells: tuple[str, ...]
 ) -> None:
     jobs = list(replace(plan, cells=cells).jobs())
-    assert jobs == [replace(job, cell=cell) for job in plan.jobs() for cell in cells]
+    assert jobs == [job._replace(cell=cell) for job in plan.jobs() for cell in cells]
     assert [without_cell(job.job_id) for job in jobs[:: len(cells)]] == [job.job_id for job in plan.jobs()]
     assert {cell_of(job.job_id) for job in jobs} <= set(cells)
 
