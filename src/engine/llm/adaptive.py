@@ -178,6 +178,7 @@ class Governor:
             climb.rested_at = now
             chance.start_was_cut = True
             climb.cut(in_service)
+            climb.base = max(climb.base, int(0.9 * in_service))
         elif self._is_wall(in_service):
             self._hold(now, retry_after_s)
         elif chance.is_slow_rate(now, in_service):
