@@ -79,12 +79,12 @@ class Drought:
         self._window = pace.in_window
         hold_s = min(FIRST_HOLD_S * 2.0 ** min(self.holds, 10), LONGEST_HOLD_S)
         self.holds += 1
+        asked_s = min(retry_after_s or 0.0, LONGEST_ASKED_S)
+        hold_s = max(hold_s, asked_s)
         # The likeliest end of the first drought, if it is a window's.
         until_window_s = pace.window_ends_at() - now
-        if until_window_s > 0:
-            hold_s = min(hold_s, until_window_s + FIRST_CALLS_S)
-        if retry_after_s is not None:
-            hold_s = max(hold_s, min(retry_after_s, LONGEST_ASKED_S))
+        if 0 < until_window_s < hold_s:
+            hold_s = max(until_window_s + FIRST_CALLS_S, asked_s)
         return hold_s
 
     def end(self, now: float) -> float:
@@ -98,8 +98,7 @@ class Drought:
         It is one of a minute, most likely, and opened after the last refusal: so what was accepted in the
         minute before now was in it, and all of it if that was the first minute.
         """
-        is_first = 0 <= now - pace.window_ends_at() <= FIRST_CALLS_S + LONGEST_HOLD_S
-        window = self._window if is_first else max(pace.in_window, self._window / 2)
+        window = self._window
         if window < FEWEST_IN_WINDOW:
             # An outage, more likely.
             pace.guess(now, window / 60)

@@ -134,7 +134,7 @@ class Pace:
         self.rate = max(rate, SLOWEST)
         if ceiling is not None:
             self._meet(ceiling)
-        is_doubted = self.is_windowed and not self.is_confirmed
+        is_doubted = self.is_windowed and (not self.is_confirmed or self._window >= 1000)
         self._step = DOUBTED_STEP if is_doubted else FIRST_STEP
         self._at, self._replies = now, 0
         self._next_at = max(self._next_at, now + 1 / self.rate)
