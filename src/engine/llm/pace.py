@@ -44,7 +44,7 @@ class Pace:
     """The rate of one endpoint; `rate` is infinite while none is known, `began_at` before the first call."""
 
     __slots__ = (
-        "_accepted", "_at", "_ceiling", "_next_at", "_refused_at", "_refused_total", "_replies", "_second",
+        "_accepted", "_at", "_before", "_ceiling", "_next_at", "_refused_at", "_refused_total", "_replies", "_second",
         "_served", "_step", "_window", "began_at", "is_confirmed", "is_windowed", "rate", "total",
     )  # fmt: skip
 
@@ -62,6 +62,8 @@ class Pace:
         self.began_at = math.inf
         self._next_at = -math.inf
         self._ceiling = 0.0
+        # Before the last step.
+        self._before = math.inf
         self._step = FIRST_STEP
         # Since the last change: when, and how many replies.
         self._at = -math.inf
@@ -136,6 +138,7 @@ class Pace:
             self._meet(ceiling)
         is_doubted = self.is_windowed and (not self.is_confirmed or self._window >= 1000)
         self._step = DOUBTED_STEP if is_doubted else FIRST_STEP
+        self._before = self.rate
         self._at, self._replies = now, 0
         self._next_at = max(self._next_at, now + 1 / self.rate)
 
@@ -174,12 +177,12 @@ class Pace:
         """Slow down at the `nth` refusal (1, 2, ...) of those that began at `since`."""
         if self._ceiling == 0:
             # The last step was one too many.
-            served = self.rate / (1 + GUESS_STEP)
-            self.set(now, served * MARGIN, ceiling=self.rate)
+            self.set(now, self._before * MARGIN, ceiling=self.rate)
             return
         if nth == 1:
             has_minute = now >= self.window_ends_at()
-            self._meet(min(self.rate, self._window / WINDOW_S) if has_minute else self.rate)
+            self._meet(min(self.rate, max(self._window / WINDOW_S, self._before)) if has_minute else self.rate)
+            self.rate = self._before
         rate = self.rate
         seconds = int(min(now - since, 10.0))
         accepted = self.recent(seconds)
@@ -199,7 +202,7 @@ class Pace:
         is_quiet = now - self._refused_at > WINDOW_S
         # Each step may end in a few refusals, so it takes calls as well as time.
         is_slow = self.is_confirmed and not is_quiet
-        fewest = 3 if is_guess else 5 if is_recovering else 60 if is_slow else 20
+        fewest = 3 if is_guess else 5 if is_recovering else 100 if is_slow else 20
         is_settled = self.is_windowed and not is_recovering and not is_guess
         interval_s = WINDOW_S if is_settled else GUESS_INTERVAL_S if is_guess else INTERVAL_S
         if now - self._at > PATIENCE_S:
@@ -210,12 +213,13 @@ class Pace:
         self._at, self._replies = now, 0
         if not is_used:
             return
+        self._before = self.rate
         if is_recovering:
             self.rate += (self._ceiling - self.rate) / 2
         elif is_guess:
             self.rate *= 1 + GUESS_STEP
         else:
-            if not is_settled and (is_quiet or not self.is_confirmed):
+            if not is_settled:
                 self._step = min(2 * self._step, LARGEST_STEP)
             self.rate *= 1 + self._step
             if is_settled:
