@@ -241,7 +241,6 @@ class Governor:
         self._period_limit = self._climb.limit
         self._period_accepted = self._pace.total
         self._lows = 0
-        self._cap.forget()
         if not self._pace.is_known:
             self._cap.rest(now)
 

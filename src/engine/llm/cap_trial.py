@@ -34,11 +34,12 @@ class CapTrial:
     and each refusal.
     """
 
-    __slots__ = ("_lifted", "_most_served", "_refused_with", "_rest_s", "_tried_at")
+    __slots__ = ("_lifted", "_most_served", "_refused_with", "_rest_s", "_served_with", "_tried_at")
 
     def __init__(self) -> None:
-        # In service when calls were refused lately, and the most when others were served meanwhile.
+        # In service when calls were refused lately; the most when others were served before each, and since.
         self._refused_with: deque[int] = deque(maxlen=ALIKE)
+        self._served_with: deque[int] = deque(maxlen=ALIKE - 1)
         self._most_served = 0
         self._tried_at = -math.inf
         self._rest_s = 0.0
@@ -50,9 +51,9 @@ class CapTrial:
 
     def refused(self, in_service: int) -> None:
         """A call was refused beside so many others."""
-        if not self._refused_with:
-            self._most_served = 0
         self._refused_with.append(in_service)
+        self._served_with.append(self._most_served)
+        self._most_served = 0
 
     def forget(self) -> None:
         """What is refused from here on is another story."""
@@ -65,7 +66,7 @@ class CapTrial:
             len(seen) == ALIKE
             and seen[-1] > 1
             and now - self._tried_at > self._rest_s
-            and self._most_served <= max(seen) <= SAME * min(seen) + 1
+            and max(self._served_with) <= max(seen) <= SAME * min(seen) + 1
         )
 
     def begin(self, now: float, lifted: Known) -> None:
