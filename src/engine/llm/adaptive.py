@@ -171,7 +171,8 @@ class Governor:
                 climb.cut(in_service)
             return
         self._open_period(now)
-        self._cap.refused(in_service)
+        if self._pace.is_known:
+            self._cap.refused(in_service)
         self._cut_at = now
         climb.begin_small()
         if climb.is_starting and in_service:
