@@ -242,8 +242,7 @@ class Governor:
         self._period_limit = self._climb.limit
         self._period_accepted = self._pace.total
         self._lows = 0
-        if not self._pace.is_known:
-            self._cap.rest(now)
+        self._cap.open_story(now, has_rate=self._pace.is_known)
 
     def _slow_down(self, now: float, in_service: int) -> None:
         if not self._pace.is_windowed and self._cap.is_due(now):

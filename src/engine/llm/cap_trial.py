@@ -34,13 +34,13 @@ class CapTrial:
     and each refusal.
     """
 
-    __slots__ = ("_lifted", "_most_served", "_refused_with", "_rest_s", "_served_with", "_tried_at")
+    __slots__ = ("_lifted", "_most_served", "_most_served_before", "_refused_with", "_rest_s", "_tried_at")
 
     def __init__(self) -> None:
-        # In service when calls were refused lately; the most when others were served before each, and since.
+        # In service when calls were refused lately; the most when others were served, in this story of
+        # refusals and in the one before.
         self._refused_with: deque[int] = deque(maxlen=ALIKE)
-        self._served_with: deque[int] = deque(maxlen=ALIKE - 1)
-        self._most_served = 0
+        self._most_served = self._most_served_before = 0
         self._tried_at = -math.inf
         self._rest_s = 0.0
         self._lifted: Known | None = None
@@ -51,9 +51,9 @@ class CapTrial:
 
     def refused(self, in_service: int) -> None:
         """A call was refused beside so many others."""
+        if not self._refused_with:
+            self._most_served = self._most_served_before = 0
         self._refused_with.append(in_service)
-        self._served_with.append(self._most_served)
-        self._most_served = 0
 
     def forget(self) -> None:
         """What is refused from here on is another story."""
@@ -66,7 +66,7 @@ class CapTrial:
             len(seen) == ALIKE
             and seen[-1] > 1
             and now - self._tried_at > self._rest_s
-            and max(self._served_with) <= max(seen) <= SAME * min(seen) + 1
+            and max(self._most_served, self._most_served_before) <= max(seen) <= SAME * min(seen) + 1
         )
 
     def begin(self, now: float, lifted: Known) -> None:
@@ -85,10 +85,11 @@ class CapTrial:
         lifted, self._lifted = self._lifted, None
         return lifted if now - self._tried_at <= DOUBTED_S else None
 
-    def rest(self, now: float) -> None:
-        """A story begins without a rate: a limit in flight that was found by trial has held."""
-        if now - self._tried_at > REST_S:
-            self._rest_s = 0.0
+    def open_story(self, now: float, *, has_rate: bool) -> None:
+        """A story of refusals begins."""
+        self._most_served_before, self._most_served = self._most_served, 0
+        if not has_rate and now - self._tried_at > REST_S:
+            self._rest_s = 0.0  # a limit in flight that was found by trial has held
 
     def __repr__(self) -> str:
         return f"CapTrial({list(self._refused_with)} in service when refused)"
