@@ -164,7 +164,7 @@ class Governor:
         if self._is_chance(now, sent_at, in_service):
             return
         climb.has_refused = True
-        is_low = in_service < climb.base
+        is_low = in_service < climb.base or self._is_falling(in_service)
         if sent_at <= self._cut_at and in_service and (not is_low or self._lows):
             # It was under way when the last refusal came.
             if not self._pace.is_known:
@@ -179,7 +179,6 @@ class Governor:
             climb.rested_at = now
             chance.start_was_cut = True
             climb.cut(in_service)
-            climb.base = max(climb.base, int(0.9 * in_service))
         elif self._is_wall(in_service):
             self._hold(now, retry_after_s)
         elif chance.is_slow_rate(now, in_service):
@@ -226,6 +225,10 @@ class Governor:
             return True
         is_cut_first = self._pace.is_known and self._lows < SCATTERED_CUTS
         return chance.explains(now, in_service, is_late=sent_at <= self._cut_at, is_cut_first=is_cut_first)
+
+    def _is_falling(self, in_service: int) -> bool:
+        """Whether half of the calls are refused while fewer and fewer are in service: so it is a rate."""
+        return self._refusals.is_half(6) and in_service + 1 < 0.9 * self._period_limit
 
     def _is_wall(self, in_service: int) -> bool:
         """Whether nothing at all is accepted any more, rather than a little less."""

@@ -121,6 +121,10 @@ class Refusals:
         """Whether of the last calls so many were refused one after the other, but for one."""
         return len(self._numbers) >= length and self._numbers[-1] - self._numbers[-length] <= length
 
+    def is_half(self, length: int) -> bool:
+        """Whether half of the last calls were refused, so many of them."""
+        return len(self._numbers) >= length and self._numbers[-1] - self._numbers[-length] <= 2 * length
+
     @property
     def cost(self) -> float:
         """Refusals that it takes until they are news."""
