@@ -48,7 +48,7 @@ class ChanceTrial:
 
     __slots__ = (
         "_check_after_s", "_check_at", "_climb", "_go_on_with", "_is_check", "_is_halved", "_pace",
-        "_refusals", "_refused_with", "_story", "start_was_cut", "test",
+        "_refusals", "_refused_with", "_story_from", "_tried_story", "start_was_cut", "test",
     )  # fmt: skip
 
     def __init__(self, climb: Climb, pace: Pace, refusals: Refusals) -> None:
@@ -61,9 +61,10 @@ class ChanceTrial:
         self._check_at, self._check_after_s = math.inf, FIRST_CHECK_S
         # The limit and the rate to go on with where chance is found.
         self._go_on_with = (climb.limit, math.inf)
-        # When the story of scattered refusals began, and how many calls had been accepted until then; once
-        # it is tried, how many seconds it took and how many were accepted meanwhile.
-        self._story = (0.0, 0)
+        # When the story of scattered refusals began, and how many calls had been accepted until then.
+        self._story_from = (0.0, 0)
+        # Of the story that is tried: how many seconds it took, and how many were accepted meanwhile.
+        self._tried_story = (0.0, 0)
         # In service at the first of them.
         self._refused_with = 0
         self.start_was_cut = False
@@ -87,7 +88,7 @@ class ChanceTrial:
         if refusals.is_first:
             self._go_on_with = climb.limit, self._pace.rate
             self._refused_with = in_service
-            self._story = now, self._pace.total
+            self._story_from = now, self._pace.total
         if refusals.is_dense or self._pace.in_window == 0:
             return False
         if climb.is_starting:
@@ -120,8 +121,7 @@ class ChanceTrial:
         share = min(refusals.share, MOST_SCATTERED)
         self.test = Trial(share, refusals.sent_total)
         climb.is_probing = False
-        since, accepted = self._story
-        self._story = now - since, pace.total - accepted
+        self._tried_story = self._told(now)
         limit, rate = self._go_on_with
         if math.isinf(rate) and pace.is_known:
             rate = pace.rate  # it has been found since
@@ -131,6 +131,11 @@ class ChanceTrial:
             pace.rate = min(pace.rate * load, pace.recent_rate(now, 10) * LOAD)
         else:
             climb.set_limit(int(min(climb.limit, in_service + 1) * load))
+
+    def _told(self, now: float) -> tuple[float, int]:
+        """How many seconds the story has taken until now, and how many calls were accepted meanwhile."""
+        since, accepted = self._story_from
+        return now - since, self._pace.total - accepted
 
     def refused(self, test: Trial) -> bool:
         """A call of the trial was refused; False where that ended it: a limit after all."""
@@ -196,7 +201,7 @@ class ChanceTrial:
         if pace.is_known:
             pace.set(now, pace.rate, ceiling=min(rate, pace.rate / LOAD))
             return
-        seconds, accepted = self._story
+        seconds, accepted = self._tried_story
         if _is_slow(seconds, accepted):
             pace.set(now, accepted / seconds * MARGIN, ceiling=accepted / seconds)
             self._climb.set_limit(limit)
@@ -205,19 +210,18 @@ class ChanceTrial:
 
     def is_slow_rate(self, now: float, in_service: int) -> bool:
         """Whether refusals go on, without a trial, at a rate that a few in flight are too coarse to hold."""
-        since, accepted = self._story
         return (
             not self._pace.is_known
             and self._refusals.are_enough
             and not self._climb.is_starting
             and in_service <= self._refused_with / 2
-            and _is_slow(now - since, self._pace.total - accepted)
+            and _is_slow(*self._told(now))
         )
 
     def hold_slow_rate(self, now: float) -> None:
         """Let that rate answer from here on."""
-        since, accepted = self._story
-        rate = (self._pace.total - accepted) / (now - since)
+        seconds, accepted = self._told(now)
+        rate = accepted / seconds
         self._pace.set(now, rate * MARGIN, ceiling=rate)
         self._climb.set_limit(max(self._climb.limit, self._go_on_with[0]))
         self._refusals.forget()
