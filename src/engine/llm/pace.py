@@ -44,8 +44,8 @@ class Pace:
     """The rate of one endpoint; `rate` is infinite while none is known, `began_at` before the first call."""
 
     __slots__ = (
-        "_accepted", "_at", "_before", "_ceiling", "_next_at", "_refused_at", "_refused_total", "_replies", "_second",
-        "_served", "_step", "_window", "began_at", "is_confirmed", "is_windowed", "rate", "total",
+        "_accepted", "_at", "_before", "_ceiling", "_next_at", "_refused_at", "_refused_total", "_replies",
+        "_second", "_served", "_step", "_window", "began_at", "is_confirmed", "is_windowed", "rate", "total",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -180,8 +180,7 @@ class Pace:
             self.set(now, self._before * MARGIN, ceiling=self.rate)
             return
         if nth == 1:
-            has_minute = now >= self.window_ends_at()
-            self._meet(min(self.rate, max(self._window / WINDOW_S, self._before)) if has_minute else self.rate)
+            self._meet(max(self._before, min(self.rate, self._window / WINDOW_S)))
             self.rate = self._before
         rate = self.rate
         seconds = int(min(now - since, 10.0))
