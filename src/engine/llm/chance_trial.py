@@ -36,6 +36,8 @@ WORTH_A_CHECK = 0.04
 FIRST_CHECK_S = 15.0
 LONGEST_CHECK_S = 600.0
 SURELY = 8.0
+# Chance does not grow: so many times the share before is the most that a trial may find.
+MOST_ABOVE = 3.0
 # A few scattered refusals tell no greater share, and a trial is to ask for enough to see something.
 MOST_SCATTERED = 0.5
 
@@ -169,7 +171,7 @@ class ChanceTrial:
             pace.guess(now, rate)  # and nothing is known of it
         elif is_chance:
             self._check_at, self._check_after_s = now + FIRST_CHECK_S, FIRST_CHECK_S
-            self._go_on(now, found)
+            self._go_on(now, min(found, MOST_ABOVE * test.share))
         elif was_halved:
             # It lies between the loads of the two trials.
             if pace.is_known:
@@ -192,7 +194,8 @@ class ChanceTrial:
         if self._pace.is_known:
             self._pace.set(now, self._pace.rate, ceiling=rate)
         self._climb.set_limit(limit)
-        self._climb.begin_again(is_starting=self.start_was_cut)
+        is_early = now - self._pace.began_at < EARLY_S
+        self._climb.begin_again(is_starting=self.start_was_cut and is_early)
         self.start_was_cut = False
 
     def _limit(self, now: float, share: float) -> None:
