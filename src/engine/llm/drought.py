@@ -81,7 +81,7 @@ class Drought:
         self.holds += 1
         asked_s = min(retry_after_s or 0.0, LONGEST_ASKED_S)
         hold_s = max(hold_s, asked_s)
-        # The likeliest end of the first drought, if it is a window's.
+        # The likeliest end of the first drought, if it is a window's. It opens as slowly as the run began.
         until_window_s = pace.window_ends_at() - now
         if 0 < until_window_s < hold_s:
             hold_s = max(until_window_s + FIRST_CALLS_S, asked_s)
@@ -95,8 +95,8 @@ class Drought:
     def open_window(self, now: float, pace: Pace) -> None:
         """Go on at the rate of the window that has opened.
 
-        It is one of a minute, most likely, and opened after the last refusal: so what was accepted in the
-        minute before now was in it, and all of it if that was the first minute.
+        It is one of a minute, most likely, and was full at the last refusal: a sliding one held what had been
+        accepted in the minute before. A fixed one may have held less, and is then used up a bit early.
         """
         window = self._window
         if window < FEWEST_IN_WINDOW:

@@ -1,11 +1,12 @@
 """A rate that is being found: what was accepted, second by second, and how fast calls may follow each other.
 
-    grown    towards the last known ceiling by half of what is missing. Beyond it 0.5 % at a time while it is
-             used in full and nothing is refused; in steps that double up to a half after a quiet minute, or
-             at once where the ceiling was met only once
-    cut      3, 4, 8, 16, 32 % at refusals that follow each other, then to 97 % of what is really accepted
+    grown    towards the last known ceiling by half of what is missing. Beyond it by 1 % while it is used in
+             full and nothing is refused, then by twice the last step, up to a half: so a limit that rises is
+             followed soon. More calls apart within a minute of a refusal, and a minute apart in a window
+    cut      to before the last step, then by 3, 4, 8, 16, 32 % at refusals that follow each other, then to
+             97 % of what is really accepted
 
-A quiet minute, because a window of a minute refuses only half a minute after the rate went over it. A ceiling
+A minute, because a window of a minute refuses only half a minute after the rate went over it. A ceiling
 that was met once may have been an outage or a crowd of others: whatever made the rate too low, it grows back
 within minutes. Times are monotonic seconds, rates are calls per second.
 """
@@ -28,6 +29,8 @@ INTERVAL_S = 5.0
 PATIENCE_S = 120.0
 # A window of a minute that was met only once may have been an outage.
 DOUBTED_STEP = 0.04
+# In one that holds so many calls, the few that are refused at its end are no great share: so it begins there, too.
+LARGE_WINDOW = 1_000
 # Ceilings that differ by no more are the same one, met again.
 SAME_CEILING = 1.25
 SERVED_BETWEEN = 20
@@ -136,7 +139,7 @@ class Pace:
         self.rate = max(rate, SLOWEST)
         if ceiling is not None:
             self._meet(ceiling)
-        is_doubted = self.is_windowed and (not self.is_confirmed or self._window >= 1000)
+        is_doubted = self.is_windowed and (not self.is_confirmed or self._window >= LARGE_WINDOW)
         self._step = DOUBTED_STEP if is_doubted else FIRST_STEP
         self._before = self.rate
         self._at, self._replies = now, 0

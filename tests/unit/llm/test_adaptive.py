@@ -198,17 +198,53 @@ class TestCapOnTheRate:
         assert later.rate >= 0.95 * per_min / 60
         assert later.refused_share <= 0.01
 
-    @pytest.mark.parametrize("seed", range(8))
     @pytest.mark.parametrize(("per_min", "holds_s"), [(12_000, 1), (3_600, 60)])
-    def test_is_taken_neither_for_chance_nor_for_nothing(self, per_min: int, holds_s: int, seed: int) -> None:
-        server = Bucket(per_min, holds_s)
-        loop = Loop(server, 256, lognormal(0.5, 0.4), seed)
+    def test_is_taken_neither_for_chance_nor_for_nothing(self, per_min: int, holds_s: int) -> None:
+        rates, halved = [], []
+        for seed in range(8):
+            server = Bucket(per_min, holds_s)
+            loop = Loop(server, 256, lognormal(0.5, 0.4), seed)
+            loop.run(60)
+            rates.append(loop.run(150).rate)
+            server.per_min = per_min / 2
+            halved.append(loop.run(240))
+        assert mean(rates) >= 0.95 * per_min / 60
+        assert min(rates) >= 0.9 * per_min / 60
+        assert min(seen.rate for seen in halved) >= 0.8 * per_min / 120
+        assert mean(seen.refused_share for seen in halved) <= 0.01
+
+    def test_a_bucket_of_a_second_from_the_start_halved_and_doubled(self) -> None:
+        phases = []
+        for seed in range(1, 13):
+            server = Bucket(3_600, 1)
+            loop = Loop(server, 256, lognormal(0.5, 0.4), seed)
+            first = loop.run(90)
+            server.per_min = 1_800
+            halved = loop.run(180)
+            loop.run(270)
+            server.per_min = 3_600
+            phases.append((first, halved, loop.run(360)))
+        for (seen, used), per_min in zip(
+            ((0, 0.93), (1, 0.93), (2, 0.8)), (3_600, 1_800, 3_600), strict=True
+        ):
+            assert mean(phase[seen].rate for phase in phases) >= used * per_min / 60
+            assert mean(phase[seen].refused_share for phase in phases) <= 0.01
+
+    def test_a_slow_bucket(self) -> None:
+        later = []
+        for seed in range(1, 13):
+            loop = Loop(Bucket(300, 1), 64, lognormal(0.5, SIGMA), seed)
+            loop.run(90)
+            later.append(loop.run(300))
+        assert mean(seen.rate for seen in later) >= 0.88 * 5
+        assert mean(seen.refused_share for seen in later) <= 0.01
+
+    def test_a_large_window_that_opens_slowly(self) -> None:
+        loop = Loop(SlidingWindow(60_000), 1_500, lognormal(0.5, SIGMA), 1)
         loop.run(60)
-        assert loop.run(150).rate >= 0.95 * per_min / 60
-        server.per_min = per_min / 2
-        halved = loop.run(240)
-        assert halved.rate >= 0.8 * per_min / 120
-        assert halved.refused_share <= 0.02
+        second = loop.run(90)
+        assert second.rate >= 0.75 * 1_000
+        assert second.refused_share <= 0.01
 
     def test_one_that_fell_is_not_taken_for_chance_for_long(self) -> None:
         shares = []

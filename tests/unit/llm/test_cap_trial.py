@@ -72,10 +72,22 @@ def test_a_trial_that_failed_is_put_off_longer_and_longer() -> None:
         cap.begin(now, RATE)
         cap.end(now)
     assert waits == [0.0, SHORT_REST_S + 0.5, REST_S + 0.5, 2 * REST_S + 0.5]
-    cap.rest(now + REST_S + 1)  # one held
+    cap.open_story(now + REST_S + 1, has_rate=False)  # one held
     for _ in range(ALIKE):
         cap.refused(32)
     assert cap.is_due(now + REST_S + 1)
+
+
+def test_what_was_served_in_the_story_before_counts_as_well() -> None:
+    cap = suspicious()
+    assert cap.is_due(100.0)
+    cap.open_story(100.0, has_rate=True)
+    assert cap.is_due(100.0)
+    cap.served(40)
+    cap.open_story(200.0, has_rate=True)
+    assert not cap.is_due(200.0)
+    cap.open_story(300.0, has_rate=True)
+    assert cap.is_due(300.0)
 
 
 def test_a_refusal_just_below_the_number_means_a_bit_less() -> None:

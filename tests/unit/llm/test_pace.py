@@ -81,15 +81,36 @@ def meet_again(pace: Pace) -> None:
     pace.set(0.0, pace.rate, ceiling=pace.rate)
 
 
-def test_grows_faster_after_a_quiet_minute() -> None:
+def test_each_step_beyond_the_ceiling_is_twice_the_last() -> None:
     pace = at_rate(50.0, ceiling=50.0)
     meet_again(pace)
     assert pace.is_confirmed
-    run(pace, 0.0, 60.0)
+    run(pace, 0.0, 16.0)
     slow = pace.rate
-    assert 51 <= slow <= 54
-    run(pace, 60.0, 120.0)
+    assert 51 <= slow <= 53
+    run(pace, 16.0, 60.0)
     assert pace.rate >= 2 * slow
+
+
+def test_steps_after_a_refusal_take_calls_as_well_as_time() -> None:
+    pace = at_rate(5.0, ceiling=5.0)
+    meet_again(pace)
+    run(pace, 0.0, 60.0)
+    assert 5.0 < pace.rate <= 5.1
+
+
+def test_the_first_refusal_undoes_the_last_step() -> None:
+    pace = at_rate(50.0, ceiling=50.0)
+    run(pace, 0.0, 45.0)
+    before, now = pace.rate, 45.0
+    while pace.rate == before:
+        pace.sent(now)
+        pace.replied(now, is_saturated=True)
+        now += 1 / pace.rate
+    assert pace.rate > 1.2 * before
+    pace.refused(now)
+    pace.cut(now, nth=1, since=now)
+    assert pace.rate == pytest.approx((1 - CUTS[0]) * before)
 
 
 def test_a_ceiling_that_was_met_once_is_soon_left_behind() -> None:
