@@ -29,7 +29,7 @@ INTERVAL_S = 5.0
 PATIENCE_S = 120.0
 # A window of a minute that was met only once may have been an outage.
 DOUBTED_STEP = 0.04
-# In one that holds so many calls, the few that are refused at its end are no great share: so it begins there, too.
+# The few that are refused at the end of one that holds so many calls are no great share of them.
 LARGE_WINDOW = 1_000
 # Ceilings that differ by no more are the same one, met again.
 SAME_CEILING = 1.25
