@@ -12,7 +12,7 @@ import pytest
 OTHERS = {
     "engine.analysis", "engine.annotation", "engine.dataset", "engine.experiments", "engine.profiles",
     "engine.local", "engine.rehearsal", "engine.cli.display", "engine.llm.httpx_transport",
-    "httpx", "rich",
+    "httpx",
 }  # fmt: skip
 _HELP = """
 import sys
