@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +79,12 @@ def test_the_body_is_json_and_its_size_is_known(messages: list[tuple[str, str]])
     assert log.size == len(log.body())
     assert len(log) == len(messages)
     assert len(log.digest()) == 16
+
+
+@given(MESSAGES)
+def test_the_digest_is_that_of_the_body(messages: list[tuple[str, str]]) -> None:
+    log = log_of(messages)
+    assert log.digest() == xxhash.xxh3_128_digest(log.body())
 
 
 def test_asking_for_the_digest_does_not_change_it() -> None:
