@@ -13,6 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from functools import cache
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -126,13 +127,18 @@ class Writer:
             for size in _CHUNKS:
                 while len(values) - start >= size:
                     chunk = values[start : start + size]
-                    marks = ",".join(["(" + ",".join("?" * len(chunk[0])) + ")"] * size)
                     flat = [value for columns in chunk for value in columns]
-                    self._connection.execute(f"INSERT INTO {table} VALUES {marks}", flat)  # noqa: S608
+                    self._connection.execute(_insertion(table, len(chunk[0]), size), flat)
                     start += size
         for row in rows:
             if isinstance(row, Statement):
                 self._connection.execute(row.sql, row.bindings)
+
+
+@cache
+def _insertion(table: str, columns: int, rows: int) -> str:
+    row = "(" + ",".join("?" * columns) + ")"
+    return f"INSERT INTO {table} VALUES {','.join([row] * rows)}"  # noqa: S608
 
 
 def _resolve(futures: list[asyncio.Future[None]], error: EngineError | None) -> None:
