@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,30 +75,34 @@ class Compiled(NamedTuple):
 
 def compiled_engine() -> Compiled:
     """This tree's engine with its path of a call compiled, made anew where a source file has changed."""
-    sources = sorted([*(ROOT / "src").rglob("*.py"), ROOT / "pyproject.toml"])
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    folder = FOLDER / "engine-compiled" / f"{digest}-{sys.implementation.cache_tag}"
+    found = [path for name in ("src", "templates", "profiles") for path in (ROOT / name).rglob("*")]
+    sources = [path for path in found if path.is_file() and path.suffix != ".pyc"]
+    digest = hashlib.sha256(sys.version.encode())
+    for path in sorted([*sources, ROOT / "pyproject.toml"]):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    folder = FOLDER / "engine-compiled" / digest.hexdigest()[:16]
     if (folder / "engine").is_dir():
         return Compiled(folder)
     if not any(map(shutil.which, ("cc", "gcc", "clang"))):
         return Compiled(folder, "no C compiler")
     _make_folder()
-    shutil.rmtree(folder.parent, ignore_errors=True)
-    made = folder.parent / "made"
-    # By way of a source archive: compiled beside the sources, they would be taken in place of them.
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made), str(ROOT)],
-        env={**os.environ, "HATCH_BUILD_HOOKS_ENABLE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_S,
-    )
-    if done.returncode:
-        return Compiled(folder, f"build: {(done.stdout + done.stderr).strip()[-300:]}")
-    with zipfile.ZipFile(next(made.glob("*.whl"))) as wheel:
-        wheel.extractall(made)
-    made.rename(folder)
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
+        # By way of a source archive: compiled beside the sources, they would be taken in place of them.
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", made, str(ROOT)]
+        environ = {**os.environ, "HATCH_BUILD_HOOKS_ENABLE": "1"}
+        try:
+            subprocess.run(
+                command, env=environ, check=True, capture_output=True, text=True, timeout=_TIMEOUT_S
+            )
+        except subprocess.CalledProcessError as error:
+            return Compiled(folder, f"build: {(error.stdout + error.stderr).strip()[-300:]}")
+        except subprocess.TimeoutExpired:
+            return Compiled(folder, f"build: not done after {_TIMEOUT_S} s")
+        with zipfile.ZipFile(next(Path(made).glob("*.whl"))) as wheel:
+            wheel.extractall(Path(made) / "package")
+        with suppress(OSError):  # somebody else has made the same meanwhile
+            (Path(made) / "package").rename(folder)
     return Compiled(folder)
 
 

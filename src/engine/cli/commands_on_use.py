@@ -31,10 +31,11 @@ class CommandsOnUse(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command itself."""
-        origin = self._origins.pop(cmd_name, None)
+        origin = self._origins.get(cmd_name)
         if origin is not None:
             module = import_module(f"engine.cli.{origin.module}")
             self.add_command(getattr(module, origin.attribute), cmd_name)
+            del self._origins[cmd_name]
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from engine.cli import after_work
 else:
     after_work = ModuleOnUse("engine.cli.after_work")
+
+# By then the first calls are in the air.
+_LOADED_AFTER_S = 2.0
 
 
 @click.command()
@@ -284,8 +287,12 @@ async def _work(
     guards_disk: bool,
     is_quiet: bool,
 ) -> RunResult:
-    async with at_work(folder, inputs.config, progress, is_quiet=is_quiet) as here:
-        return await work_on_run(
+    async with (
+        at_work(folder, inputs.config, progress, is_quiet=is_quiet) as here,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(_load_what_follows)
+        result = await work_on_run(
             folder,
             inputs,
             here.endpoints,
@@ -296,3 +303,12 @@ async def _work(
             retry_failed=retry_failed,
             guards_disk=guards_disk,
         )
+        group.cancel_scope.cancel()
+    return result
+
+
+async def _load_what_follows() -> None:
+    """Load the modules of the end soon after the beginning: they may be replaced during a long night."""
+    await anyio.sleep(_LOADED_AFTER_S)
+    with suppress(ImportError):  # it fails where they are used, when all calls are made
+        await anyio.to_thread.run_sync(lambda: after_work.build)

@@ -251,12 +251,12 @@ class Caller:
             lane.answered(now, sent_at=started, output_tokens=usage.completion_tokens)
         except CallFailed as failure:
             now = self._clock.now()
-            endpoint.failed(failure, now, item=key.item)
-            lane.failed(failure, now, sent_at=started)
-            if not failure.possibly_paid:
-                permit.refund()
-            else:
-                permit.settle(None)
+            try:
+                endpoint.failed(failure, now, item=key.item)
+                lane.failed(failure, now, sent_at=started)
+            finally:
+                permit.settle(None if failure.possibly_paid else 0)
+            if failure.possibly_paid:
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=_note(failure),
                     endpoint=endpoint.name, tries=tries.made, sent_at=sent_at,
@@ -268,8 +268,8 @@ class Caller:
                 permit.refund()
             else:
                 # Cancelled in the air: the server may be at work on it and charge for it.
-                now = self._clock.now()
                 permit.settle(None)
+                now = self._clock.now()
                 endpoint.breaker.abandon(now)
                 self._store.note_failure(
                     key, CallKind.POSSIBLY_PAID, request_digest=digest, note=CUT_OFF,

@@ -19,14 +19,18 @@ class Draining(EngineError):
 
 
 class Drain:
-    """Whether the run is to stop, and why. `cause` is an error to report, or None for a signal."""
+    """Whether the run is to stop, and why. `cause` is an error to report, or None for a signal.
 
-    __slots__ = ("_waiting", "cause", "event", "is_requested")
+    `event` is set by the first request, `cut` where calls in the air are not to be waited for either.
+    """
+
+    __slots__ = ("_waiting", "cause", "cut", "event", "is_requested")
 
     def __init__(self) -> None:
         self.is_requested = False
         self.cause: EngineError | None = None
         self.event = anyio.Event()
+        self.cut = anyio.Event()
         self._waiting: set[anyio.CancelScope] = set()
 
     def request(self, cause: EngineError | None = None) -> None:

@@ -8,7 +8,6 @@ is left unfinished by a stop; only a bug or a dead journal escapes and cancels t
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -18,6 +17,8 @@ import anyio
 from engine.llm.drain import Drain, Draining
 
 JobT = TypeVar("JobT")
+# For a job that was cut off to close its connections; a transport takes 1 s at most.
+_LET_CLOSE_S = 2.0
 
 
 class Concurrency:
@@ -62,7 +63,7 @@ async def run_jobs(
     """Do `work` for each of `jobs`, at most `concurrency` at a time, begun in the order given.
 
     Returns when all are done, or after a stop was requested and the calls in the air have landed; those
-    that have not after `drain_s` seconds are cancelled.
+    that have not after `drain_s` seconds, or when the drain is cut, are cancelled.
     """
 
     async def hold(job: JobT) -> None:
@@ -91,7 +92,10 @@ async def run_jobs(
 
 async def _cut_off(drain: Drain, drain_s: float, held: set[asyncio.Task[None]]) -> None:
     await drain.event.wait()
-    if not math.isinf(drain_s):
-        await anyio.sleep(drain_s)
+    with anyio.move_on_after(drain_s):
+        await drain.cut.wait()
+    while held:
         for task in held:
             task.cancel()
+        # Whatever holds on after that is cancelled again.
+        await asyncio.wait(set(held), timeout=_LET_CLOSE_S)

@@ -59,8 +59,6 @@ class Session:
     again: str
     asked: list[ModelSettings] = field(default_factory=list)
     signals: list[int] = field(default_factory=list)
-    _crew: anyio.CancelScope | None = None
-    _is_cut_off: bool = False
 
     async def open_model(
         self, stage: StageName, settings: ModelSettings | None = None, schema: ReplySchema | None = None
@@ -100,14 +98,9 @@ class Session:
 
     async def run_jobs(self, jobs: AsyncIterator[JobT], work: Callable[[JobT], Awaitable[None]]) -> None:
         """Do `work` for each of `jobs`, as `scheduler.run_jobs`; ended early by a stop."""
-        with anyio.CancelScope() as crew:
-            self._crew = crew
-            if self._is_cut_off:
-                crew.cancel()
-            await run_jobs(
-                jobs, work, concurrency=self.concurrency, drain=self.drain, drain_s=self.config.drain_s
-            )
-        self._crew = None
+        await run_jobs(
+            jobs, work, concurrency=self.concurrency, drain=self.drain, drain_s=self.config.drain_s
+        )
 
     @property
     def stopped_by(self) -> EngineError | int | None:
@@ -126,9 +119,7 @@ class Session:
                 self.log.event("run.signal", signal=int(number), is_first=not self.drain.is_requested)
                 self.signals.append(int(number))
                 if self.drain.is_requested:
-                    self._is_cut_off = True
-                    if self._crew is not None:
-                        self._crew.cancel()
+                    self.drain.cut.set()
                     return
                 self.drain.request()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import anyio
 import pytest
 
 from engine.llm.drain import Drain, Draining
+from engine.runner import scheduler
 from engine.runner.scheduler import Concurrency, run_jobs
 from engine.schema.job import Job
 
@@ -108,6 +112,45 @@ async def test_what_does_not_end_after_a_stop_is_cut_off() -> None:
         await anyio.wait_all_tasks_blocked()
         bench.drain.request()
     assert bench.begun == [0]
+
+
+async def test_a_second_stop_cuts_off_at_once() -> None:
+    bench = Bench(1)
+
+    async def stubborn(job: Job) -> None:
+        bench.begun.append(job.scenario_number)
+        await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(
+            lambda: run_jobs(
+                plan(2), stubborn, concurrency=bench.concurrency, drain=bench.drain, drain_s=math.inf
+            )
+        )
+        await anyio.wait_all_tasks_blocked()
+        bench.drain.request()
+        await anyio.wait_all_tasks_blocked()
+        bench.drain.cut.set()
+    assert (bench.begun, bench.concurrency.running) == ([0], 0)
+
+
+async def test_what_holds_on_is_cut_off_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_LET_CLOSE_S", 0.0)
+    bench = Bench(1)
+
+    async def deaf(job: Job) -> None:
+        for _ in range(3):
+            with suppress(asyncio.CancelledError):
+                await anyio.sleep_forever()
+
+    bench.drain.cut.set()
+    async with anyio.create_task_group() as group:
+        group.start_soon(
+            lambda: run_jobs(plan(1), deaf, concurrency=bench.concurrency, drain=bench.drain, drain_s=0.0)
+        )
+        await anyio.wait_all_tasks_blocked()
+        bench.drain.request()
+    assert bench.concurrency.running == 0
 
 
 async def test_a_bug_in_a_job_escapes() -> None:
