@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import anyio
@@ -40,8 +40,16 @@ class Bench:
             await gate.wait()
         self.ended.append(job.scenario_number)
 
-    async def run(self, size: int, drain_s: float = 60.0) -> None:
-        await run_jobs(plan(size), self.work, concurrency=self.concurrency, drain=self.drain, drain_s=drain_s)
+    async def never_end(self, job: Job) -> None:
+        self.begun.append(job.scenario_number)
+        await anyio.sleep_forever()
+
+    async def run(
+        self, size: int, drain_s: float = 60.0, work: Callable[[Job], Awaitable[None]] | None = None
+    ) -> None:
+        await run_jobs(
+            plan(size), work or self.work, concurrency=self.concurrency, drain=self.drain, drain_s=drain_s
+        )
 
     async def end(self, *numbers: int) -> None:
         for number in numbers:
@@ -100,36 +108,21 @@ async def test_stop_before_the_first_job_is_not_lost() -> None:
 
 async def test_what_does_not_end_after_a_stop_is_cut_off() -> None:
     bench = Bench(1)
-
-    async def stubborn(job: Job) -> None:
-        bench.begun.append(job.scenario_number)
-        await anyio.sleep_forever()
-
     async with anyio.create_task_group() as group:
-        group.start_soon(
-            lambda: run_jobs(plan(2), stubborn, concurrency=bench.concurrency, drain=bench.drain, drain_s=0.0)
-        )
+        group.start_soon(bench.run, 2, 0.0, bench.never_end)
         await anyio.wait_all_tasks_blocked()
         bench.drain.request()
-    assert bench.begun == [0]
+    assert (bench.begun, bench.concurrency.running) == ([0], 0)
 
 
 async def test_a_second_stop_cuts_off_at_once() -> None:
     bench = Bench(1)
-
-    async def stubborn(job: Job) -> None:
-        bench.begun.append(job.scenario_number)
-        await anyio.sleep_forever()
-
     async with anyio.create_task_group() as group:
-        group.start_soon(
-            lambda: run_jobs(
-                plan(2), stubborn, concurrency=bench.concurrency, drain=bench.drain, drain_s=math.inf
-            )
-        )
+        group.start_soon(bench.run, 2, math.inf, bench.never_end)
         await anyio.wait_all_tasks_blocked()
         bench.drain.request()
         await anyio.wait_all_tasks_blocked()
+        assert bench.concurrency.running == 1
         bench.drain.cut.set()
     assert (bench.begun, bench.concurrency.running) == ([0], 0)
 
@@ -141,16 +134,13 @@ async def test_what_holds_on_is_cut_off_again(monkeypatch: pytest.MonkeyPatch) -
     async def deaf(job: Job) -> None:
         for _ in range(3):
             with suppress(asyncio.CancelledError):
-                await anyio.sleep_forever()
+                await bench.never_end(job)
 
-    bench.drain.cut.set()
     async with anyio.create_task_group() as group:
-        group.start_soon(
-            lambda: run_jobs(plan(1), deaf, concurrency=bench.concurrency, drain=bench.drain, drain_s=0.0)
-        )
+        group.start_soon(bench.run, 1, 0.0, deaf)
         await anyio.wait_all_tasks_blocked()
         bench.drain.request()
-    assert bench.concurrency.running == 0
+    assert (bench.begun, bench.concurrency.running) == ([0, 0, 0], 0)
 
 
 async def test_a_bug_in_a_job_escapes() -> None:
