@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import NamedTuple
 
 from engine.dialogue.ending import end_check
 from engine.dialogue.gates import TurnContext, fired
@@ -49,17 +48,30 @@ class DialogueRules:
     language: str = "en"
 
 
-class Ask(NamedTuple):
+class Ask:
     """The next question: `messages` are new to this side and stay; `aside` is seen this once only.
 
     A later `attempt` asks the same step of the same messages again.
     """
 
-    side: Role
-    step: str
-    messages: tuple[Message, ...]
-    aside: tuple[Message, ...] = ()
-    attempt: int = 0
+    __slots__ = ("aside", "attempt", "messages", "side", "step")
+
+    def __init__(
+        self,
+        side: Role,
+        step: str,
+        messages: Sequence[Message],
+        aside: Sequence[Message] = (),
+        attempt: int = 0,
+    ) -> None:
+        self.side = side
+        self.step = step
+        self.messages = messages
+        self.aside = aside
+        self.attempt = attempt
+
+    def __repr__(self) -> str:
+        return f"Ask({self.side}, {self.step}, {self.messages!r}, {self.aside!r}, {self.attempt})"
 
 
 class _State(Enum):
@@ -248,7 +260,7 @@ class Dialogue:
             new.append(message)
         self._unseen[side] = []
         number = self._round + 1 if side is Role.USER else self._round
-        return Ask(side, step or f"{side}-{number}", tuple(new), () if aside is None else (aside,))
+        return Ask(side, step or f"{side}-{number}", new, () if aside is None else (aside,))
 
     def _store(self, role: Role, text: str, finish_reason: str, flags: tuple[str, ...] = ()) -> None:
         if finish_reason == "length":

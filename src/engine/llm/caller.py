@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from engine.clock import Clock
 from engine.errors import (
@@ -72,16 +72,28 @@ class CallStore(Protocol):
     ) -> None: ...
 
 
-class _Request(NamedTuple):
+class _Request:
     """What one call asks. Its bytes are made for each try and kept by nobody while it is in the air."""
 
-    key: CallKey
-    messages: MessageLog
-    seed: int
-    cache_key: str
-    digest: bytes
-    tokens: int
-    output_tokens: int
+    __slots__ = ("cache_key", "digest", "key", "messages", "output_tokens", "seed", "tokens")
+
+    def __init__(
+        self,
+        key: CallKey,
+        messages: MessageLog,
+        seed: int,
+        cache_key: str,
+        digest: bytes,
+        tokens: int,
+        output_tokens: int,
+    ) -> None:
+        self.key = key
+        self.messages = messages
+        self.seed = seed
+        self.cache_key = cache_key
+        self.digest = digest
+        self.tokens = tokens
+        self.output_tokens = output_tokens
 
     @property
     def bound(self) -> Usage:
@@ -89,11 +101,17 @@ class _Request(NamedTuple):
         return Usage(self.tokens - self.output_tokens, self.output_tokens)
 
 
-class Answer(NamedTuple):
+class Answer:
     """A reply and the journal's number of the call that brought it."""
 
-    reply: Reply
-    seq: int
+    __slots__ = ("reply", "seq")
+
+    def __init__(self, reply: Reply, seq: int) -> None:
+        self.reply = reply
+        self.seq = seq
+
+    def __repr__(self) -> str:
+        return f"Answer({self.reply!r}, {self.seq})"
 
 
 @dataclass(slots=True)

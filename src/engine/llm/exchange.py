@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import zip_longest
-from typing import NamedTuple
 
 from engine.dialogue.dialogue import Ask, Dialogue, DialogueRules, before_answer
 from engine.errors import JournalDamaged
@@ -21,13 +20,19 @@ from engine.wire.formats import decode_recorded
 from engine.wire.message_log import MessageLog, Utterances
 
 
-class Question(NamedTuple):
+class Question:
     """What is asked next: under which key, of which side, and with which messages."""
 
-    key: CallKey
-    side: Role
-    messages: MessageLog
-    cache_key: str
+    __slots__ = ("cache_key", "key", "messages", "side")
+
+    def __init__(self, key: CallKey, side: Role, messages: MessageLog, cache_key: str) -> None:
+        self.key = key
+        self.side = side
+        self.messages = messages
+        self.cache_key = cache_key
+
+    def __repr__(self) -> str:
+        return f"Question({self.key!r}, {self.side}, {self.messages!r})"
 
 
 class Exchange:

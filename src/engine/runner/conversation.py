@@ -43,7 +43,9 @@ async def hold_conversation(
         while (question := exchange.question) is not None:
             side, model = question.side, models[question.side]
             if reservations is not None:
-                await reservations.note(keys[side], reserved_tokens(question.messages, model.form.max_tokens))
+                tokens = reserved_tokens(question.messages, model.form.max_tokens)
+                if reservations.is_most(keys[side], tokens):
+                    await reservations.note(keys[side], tokens)
             try:
                 answer = await caller.ask(
                     question.key, model, question.messages, cache_key=question.cache_key, history=history,

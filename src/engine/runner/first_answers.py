@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from engine.errors import CallFailed, ConfigError, ServerFailed
@@ -37,21 +36,21 @@ _ABOUT_A_TEXT = re.compile(
 HeldT = TypeVar("HeldT")
 
 
-@dataclass(frozen=True, slots=True)
 class HeldBack(Generic[HeldT]):
     """A failed conversation, or item of a stage, whose outcome is not written yet; and its failure's note."""
 
-    held: HeldT
-    note: str
+    def __init__(self, held: HeldT, note: str) -> None:
+        self.held = held
+        self.note = note
 
 
-@dataclass(slots=True)
 class _Watch(Generic[HeldT]):
     """What one side of the run has met at one endpoint."""
 
-    words: str = ""
-    held: list[HeldBack[HeldT]] = field(default_factory=list)
-    is_settled: bool = False
+    def __init__(self) -> None:
+        self.words = ""
+        self.held: list[HeldBack[HeldT]] = []
+        self.is_settled = False
 
     @property
     def is_refused(self) -> bool:

@@ -44,12 +44,16 @@ class Reservations:
         self._journal = journal
         self._largest: dict[str, int] = {}
 
+    def is_most(self, source: str, tokens: int) -> bool:
+        """Whether `tokens` are more than ever before, and so to be put on record first."""
+        return tokens > self._reserved(source)
+
     async def note(self, source: str, tokens: int) -> None:
         """Put `tokens` of a side or a stage on record, if they are more than ever before.
 
         They may be reserved after that.
         """
-        if tokens > self._reserved(source):
+        if self.is_most(source, tokens):
             self._largest[source] = tokens
             await self._journal.put_meta(reservation_key(source), str(tokens))
 

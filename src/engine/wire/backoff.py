@@ -42,19 +42,24 @@ class StopRun:
 Decision = Wait | GiveUp | StopRun
 
 
-@dataclass(slots=True)
 class Tries:
     """What one call has been through: its transient failures in all sessions, else in this process."""
 
-    made: int = 0
-    transient: int = 0
-    waited_for_capacity: int = 0
-    free_used: bool = False
+    __slots__ = ("free_used", "made", "transient", "waited_for_capacity")
+
+    def __init__(self, transient: int = 0, *, free_used: bool = False) -> None:
+        self.made = 0
+        self.transient = transient
+        self.waited_for_capacity = 0
+        self.free_used = free_used
 
     @classmethod
     def after(cls, failed: int, *, attempts: int) -> Tries:
         """For a question that failed so often in earlier sessions; it is tried once more in any case."""
-        return cls(transient=min(failed, attempts - 1), free_used=failed > 0)
+        return cls(min(failed, attempts - 1), free_used=failed > 0)
+
+    def __repr__(self) -> str:
+        return f"Tries({self.made} made, {self.transient} transient, {self.waited_for_capacity} for capacity)"
 
 
 def decide(failure: CallFailed, tries: Tries, *, attempts: int, random: Random) -> Decision:

@@ -127,10 +127,15 @@ def answers(dialogue: Dialogue, *replies: str) -> Ask | None:
     return ask
 
 
+def is_next_attempt(ask: Ask | None, step: str) -> bool:
+    """Whether the same step of the simulator is asked again, with nothing new in its messages."""
+    return ask is not None and (ask.side, ask.step, ask.messages, ask.attempt) == (Role.USER, step, (), 1)
+
+
 def test_refused_reply_is_asked_for_again_with_the_same_messages() -> None:
     dialogue = Dialogue(PROMPTS, RULES)
     ask = answers(dialogue, "Hi!", "a1", PROMPTS.end_prompt)
-    assert ask == Ask(Role.USER, "user-2", (), attempt=1)
+    assert is_next_attempt(ask, "user-2")
     ask = dialogue.answer(LONG)
     assert ask is not None
     assert (ask.side, ask.step, ask.messages[-1], ask.attempt) == (
@@ -169,7 +174,7 @@ def test_what_was_decided_once_stands_whatever_gates_say_today() -> None:
     dialogue = Dialogue(PROMPTS, RULES)
     dialogue.begin()
     ask = dialogue.answer("A sound turn.", is_refused=True)
-    assert ask == Ask(Role.USER, "user-1", (), attempt=1)
+    assert is_next_attempt(ask, "user-1")
     ask = dialogue.answer(GOODBYE, is_refused=False)
     assert dialogue.end_reason is EndReason.GOODBYE
     assert dialogue.firings == [
