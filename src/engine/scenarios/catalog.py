@@ -39,6 +39,7 @@ from engine.scenarios.task_file import (
 from engine.scenarios.text_template import TextTemplate, compile_template, load_template
 from engine.schema.item import Item
 from engine.schema.job import TASK_PATTERN
+from engine.schema.profile import Profile
 from engine.schema.scenario import Scenario
 
 _SIMULATOR_NAMES = frozenset({"profile", "scenario", "requirements", "task", "end_phrase"})
@@ -106,11 +107,21 @@ class Task:
         return tuple(requirement.text for requirement in self.file.requirements)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownProfile:
+    """A profile as one task's prompts show it: its text, and the prompts that say nothing else."""
+
+    profile: Profile
+    text: str
+    prompts: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Catalog:
     """The loaded tasks by slug, in alphabetical order. Build it with `Catalog.load`.
 
     `memo` keeps texts that depend on the scenario alone: bounded by the number of scenarios, not of jobs.
+    `shown` keeps, for each task, those that depend on the last profile alone.
     """
 
     folder: Path
@@ -119,6 +130,7 @@ class Catalog:
     shared_prompts: Mapping[str, TextTemplate]
     behaviour: Behaviour | None = None
     memo: dict[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    shown: dict[str, ShownProfile] = field(default_factory=dict)
     _scenarios: dict[tuple[str, int], Scenario] = field(default_factory=dict)
 
     @classmethod

@@ -1,14 +1,15 @@
 """A conversation's fixed texts come from the catalog, the scenario and the profile, and from nothing else.
 
-This runs once per conversation, so what depends on the scenario alone is rendered once and kept; only the
-prompts that show the profile are rendered each time.
+This runs once per conversation, so what depends on the scenario alone is rendered once and kept, and what
+depends on the profile alone once for its conversations, which follow each other; only prompts that show both
+are rendered each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.scenarios.catalog import Catalog, Task
+from engine.scenarios.catalog import Catalog, ShownProfile, Task
 from engine.scenarios.item_set import ItemSet
 from engine.schema.profile import Profile
 from engine.schema.scenario import Prompts, Scenario
@@ -38,13 +39,15 @@ def render_prompts(
     fixed = catalog.memo.get(key)
     if fixed is None:
         fixed = catalog.memo[key] = _render_fixed(task, scenario)
-    values: dict[str, object] = {
-        **_values(task, scenario, fixed["end_phrase"]),
-        "profile": profile.render(catalog.language),
-    }
+    shown = catalog.shown.get(scenario.task)
+    if shown is None or shown.profile is not profile:
+        shown = catalog.shown[scenario.task] = _render_shown(task, profile, catalog.language)
+    values: dict[str, object] = {**_values(task, scenario, fixed["end_phrase"]), "profile": shown.text}
 
     def text(name: str) -> str:
-        return fixed[name] if name in fixed else task.prompts[name].render(**values)
+        if name in fixed:
+            return fixed[name]
+        return shown.prompts[name] if name in shown.prompts else task.prompts[name].render(**values)
 
     simulator = [text(name) for name in _SETUP_PARTS]
     if assistant_text is not None:
@@ -77,6 +80,16 @@ def _render_fixed(task: Task, scenario: Scenario) -> Mapping[str, str]:
     return {
         name: prompt.render(**values) for name, prompt in task.prompts.items() if not prompt.names & _PER_JOB
     }
+
+
+def _render_shown(task: Task, profile: Profile, language: str) -> ShownProfile:
+    """The profile's text, and all prompts that show it and nothing else."""
+    text = profile.render(language)
+    prompts = {
+        name: prompt.render(profile=text) for name, prompt in task.prompts.items()
+        if prompt.names == {"profile"}
+    }  # fmt: skip
+    return ShownProfile(profile, text, prompts)
 
 
 def _item_values(task: Task, items: ItemSet, number: int, profile_id: str) -> dict[str, object]:

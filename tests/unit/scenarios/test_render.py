@@ -73,15 +73,19 @@ def test_a_profile_is_data_and_comes_through_verbatim() -> None:
         assert prompts.simulator_setup[2].endswith(profile.render("en"))
 
 
-def test_what_is_kept_for_a_scenario_never_shows_in_another() -> None:
-    catalog = Catalog.load(TEMPLATES, "en", ["travel", "recipe"])
+def test_what_is_kept_for_a_scenario_or_a_profile_never_shows_in_another(templates: Path) -> None:
+    both = templates / "recipe" / "prompts" / "en"
+    both.mkdir(parents=True)
+    (both / "profile.jinja").write_text("{{ profile }}\n\n{{ scenario }}\n")
+    catalog = Catalog.load(templates, "en", ["travel", "recipe"])
     other = Profile("p2", {aspect.key: "other" for aspect in ASPECTS})
     order = [(s, p) for s in catalog.scenarios() for p in (PROFILE, other)]
     warm = [render_prompts(catalog, s, p, assistant_prompt=True) for s, p in [*order, *reversed(order)]]
     for (scenario, profile), prompts in zip([*order, *reversed(order)], warm, strict=True):
-        fresh = Catalog.load(TEMPLATES, "en", ["travel", "recipe"])
+        fresh = Catalog.load(templates, "en", ["travel", "recipe"])
         assert render_prompts(fresh, scenario, profile, assistant_prompt=True) == prompts
-    assert len(catalog.memo) == 8
+        assert profile.render("en") in prompts.simulator_setup[2]
+    assert (len(catalog.memo), len(catalog.shown)) == (8, 2)
 
 
 def test_a_task_overrides_any_prompt_for_itself_alone(templates: Path) -> None:
