@@ -33,7 +33,8 @@ def call_seed(run_seed: int, key: CallKey) -> int:
     return xxhash.xxh3_64_intdigest(text.encode()) >> 33
 
 
-# What each call makes is a named tuple: a frozen dataclass takes 0.25 us a field to make, a tuple 0.05.
+# What each call makes is a named tuple where it is unpacked, compared or hashed, else a class with slots: a
+# frozen dataclass takes 0.25 us a field to make, a tuple 0.05, such a class 0.03 (compiled 0.006).
 class Usage(NamedTuple):
     """Tokens of one or more calls, as the provider reported them."""
 
